@@ -1,0 +1,110 @@
+//! The whole engine over the in-memory transport: one publisher, one subscriber, events of 100 bytes.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use agora_core::bus::{Bus, BusConfig, Delivery, Publisher, Start, Subscription};
+use agora_core::event::Event;
+use agora_core::id::{ClusterName, NodeName};
+use agora_core::memory::Space;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+const TOPIC: &str = "bench";
+/// Events under way at most: the subscriber must keep up, since what it does not take in time is a gap.
+const WINDOW: u64 = 16_384;
+
+/// 100 bytes on the wire, body alone.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    account: u64,
+    text: String,
+}
+
+impl Event for Payload {
+    const KIND: &'static str = "bench.payload";
+}
+
+fn payload() -> Payload {
+    Payload { account: u64::MAX, text: "x".repeat(90) }
+}
+
+async fn pair(space: &Space) -> (Bus, Bus) {
+    let join = |node: &str| {
+        let config = BusConfig::new(ClusterName::new("bench").unwrap(), NodeName::new(node).unwrap());
+        Bus::open(space.connect(&config.cluster, &config.node), config).unwrap()
+    };
+    let (a, b) = (join("a"), join("b"));
+    for bus in [&a, &b] {
+        bus.ready(Duration::from_secs(5)).await.unwrap();
+    }
+    (a, b)
+}
+
+/// Publishes in steps, each awaited by its last event: what a caller does that wants its outcomes and its speed.
+async fn publish(publisher: Publisher, events: u64) {
+    let event = payload();
+    let mut left = events;
+    while left > 0 {
+        let step = left.min(WINDOW / 2);
+        let mut last = None;
+        for _ in 0..step {
+            last = Some(publisher.publish(&event));
+        }
+        if let Some(last) = last {
+            last.await.unwrap();
+        }
+        left -= step;
+    }
+}
+
+async fn take<E: agora_core::event::Events>(events: &mut Subscription<E>, count: u64) {
+    for _ in 0..count {
+        match events.try_next().await.unwrap().unwrap() {
+            Delivery::Event(event) => drop(black_box(event)),
+            other => panic!("{other:?}", other = std::mem::discriminant(&other)),
+        }
+    }
+}
+
+fn throughput(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mut group = c.benchmark_group("engine");
+    group.throughput(Throughput::Elements(1)).sample_size(20).measurement_time(Duration::from_secs(5));
+    for typed in [false, true] {
+        let name = if typed { "one to one, decoded" } else { "one to one, raw" };
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|count| {
+                runtime.block_on(async {
+                    let space = Space::default();
+                    let (a, b) = pair(&space).await;
+                    let publisher = a.publisher(TOPIC).unwrap();
+                    if typed {
+                        let mut events =
+                            b.subscribe(TOPIC).typed::<Payload>().start(Start::Live).await.unwrap();
+                        let began = Instant::now();
+                        let publishing = tokio::spawn(publish(publisher, count));
+                        take(&mut events, count).await;
+                        let took = began.elapsed();
+                        publishing.await.unwrap();
+                        took
+                    } else {
+                        let mut events = b.subscribe(TOPIC).start(Start::Live).await.unwrap();
+                        let began = Instant::now();
+                        let publishing = tokio::spawn(publish(publisher, count));
+                        take(&mut events, count).await;
+                        let took = began.elapsed();
+                        publishing.await.unwrap();
+                        took
+                    }
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, throughput);
+criterion_main!(benches);

@@ -1,0 +1,217 @@
+//! What a subscription has not taken yet: bounded, and what does not fit becomes a gap.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use super::delivery::{Foreign, Gap, Missing};
+use super::queue::lock;
+use crate::codec::Frame;
+use crate::error::Error;
+use crate::id::{SourceId, TopicName};
+use crate::live::Reason;
+
+/// What an entry costs in memory beyond its bytes.
+const ITEM_OVERHEAD: usize = 128;
+
+/// The memory for what was received and not taken, shared by all subscriptions of a bus in equal parts.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    bytes: usize,
+    subscriptions: AtomicUsize,
+}
+
+impl Shares {
+    pub(crate) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { bytes, subscriptions: AtomicUsize::new(0) })
+    }
+
+    fn each(&self) -> usize {
+        self.bytes / self.subscriptions.load(Relaxed).max(1)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// The records of a frame from sequence `from` on.
+    Frame {
+        topic: TopicName,
+        lane: u32,
+        frame: Arc<Frame>,
+        from: u64,
+    },
+    Gap(Gap),
+    Foreign(Foreign),
+}
+
+impl Item {
+    fn cost(&self) -> usize {
+        ITEM_OVERHEAD
+            + match self {
+                Self::Frame { frame, .. } => frame.bytes().len(),
+                Self::Gap(_) => 0,
+                Self::Foreign(foreign) => foreign.raw.payload.len(),
+            }
+    }
+}
+
+#[derive(Debug)]
+struct Dropped {
+    lane: u32,
+    from: Option<u64>,
+    to: Option<u64>,
+    reason: Reason,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// What did not fit, by source. While this is not empty, nothing more is queued: order is kept.
+    dropped: BTreeMap<(TopicName, SourceId), Dropped>,
+    dropped_foreign: BTreeMap<TopicName, SystemTime>,
+    ended: Option<Result<(), Error>>,
+    waker: Option<Waker>,
+}
+
+impl Inner {
+    fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty() || !self.dropped_foreign.is_empty()
+    }
+
+    fn push(&mut self, item: Item) {
+        self.bytes += item.cost();
+        self.items.push_back(item);
+    }
+
+    /// Turns what was dropped into gaps, where it stood.
+    fn declare_dropped(&mut self) {
+        for ((topic, source), d) in std::mem::take(&mut self.dropped) {
+            let missing = Missing::Source { source, lane: d.lane, from: d.from, to: d.to };
+            self.push(Item::Gap(Gap { topic, missing, reason: d.reason }));
+        }
+        for (topic, since) in std::mem::take(&mut self.dropped_foreign) {
+            self.push(Item::Gap(Gap {
+                topic,
+                missing: Missing::Unknown { since },
+                reason: Reason::Overflow,
+            }));
+        }
+    }
+
+    fn drop_range(&mut self, topic: TopicName, missing: &Missing, reason: Reason) {
+        match *missing {
+            Missing::Source { source, lane, from, to } => {
+                self.dropped
+                    .entry((topic, source))
+                    // A range begins where its first part began, and ends where its last part ends.
+                    .and_modify(|d| d.to = to)
+                    .or_insert(Dropped { lane, from, to, reason });
+            }
+            Missing::Unknown { since } => {
+                self.dropped_foreign.entry(topic).or_insert(since);
+            }
+        }
+    }
+}
+
+/// The way from a topic's task to one subscription.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    inner: Mutex<Inner>,
+    shares: Arc<Shares>,
+    abandoned: AtomicBool,
+}
+
+impl Backlog {
+    pub(crate) fn new(shares: Arc<Shares>) -> Self {
+        shares.subscriptions.fetch_add(1, Relaxed);
+        Self { inner: Mutex::default(), shares, abandoned: AtomicBool::new(false) }
+    }
+
+    /// Queues an item, or notes that it did not fit. Never waits. Answers whether it was queued.
+    pub(crate) fn push(&self, item: Item) -> bool {
+        if self.is_abandoned() {
+            return true;
+        }
+        let limit = self.shares.each();
+        let mut inner = lock(&self.inner);
+        // Room is given back at half, so that a slow reader sees few long gaps and not many short ones.
+        let has_room = match inner.has_dropped() {
+            true => inner.bytes <= limit / 2,
+            false => inner.items.is_empty() || inner.bytes + item.cost() <= limit,
+        };
+        if has_room {
+            inner.declare_dropped();
+            inner.push(item);
+        } else {
+            match item {
+                Item::Frame { topic, lane, frame, from } => {
+                    let (source, to) = (frame.header().source, frame.end());
+                    let missing = Missing::Source { source, lane, from: Some(from), to: Some(to) };
+                    inner.drop_range(topic, &missing, Reason::Overflow);
+                }
+                Item::Gap(gap) => inner.drop_range(gap.topic, &gap.missing, gap.reason),
+                Item::Foreign(foreign) => {
+                    let missing = Missing::Unknown { since: foreign.arrived };
+                    inner.drop_range(foreign.topic, &missing, Reason::Overflow);
+                }
+            }
+        }
+        let waker = inner.waker.take();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        has_room
+    }
+
+    /// Nothing more comes: regularly, or for this reason. What is queued can still be taken.
+    pub(crate) fn end(&self, how: Result<(), Error>) {
+        let mut inner = lock(&self.inner);
+        inner.ended.get_or_insert(how);
+        let waker = inner.waker.take();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The next item, or `None` at the end.
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<Item, Error>>> {
+        let mut inner = lock(&self.inner);
+        if inner.items.is_empty() {
+            inner.declare_dropped();
+        }
+        if let Some(item) = inner.items.pop_front() {
+            inner.bytes -= item.cost();
+            return Poll::Ready(Some(Ok(item)));
+        }
+        match &mut inner.ended {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(failed) => match std::mem::replace(failed, Ok(())) {
+                Ok(()) => Poll::Ready(None),
+                Err(error) => Poll::Ready(Some(Err(error))),
+            },
+            None => {
+                inner.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The reader is gone.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+        self.shares.subscriptions.fetch_sub(1, Relaxed);
+        let mut inner = lock(&self.inner);
+        inner.items.clear();
+        inner.bytes = 0;
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
+    }
+}

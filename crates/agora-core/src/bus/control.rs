@@ -1,0 +1,393 @@
+//! The task for everything that is not data: heartbeats, the failure detector, and the way of hellos, asks and
+//! verdicts to those whom they concern.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::shared::Shared;
+use super::stats::add;
+use super::topic::{TopicCommand, sleep_until};
+use crate::codec::{
+    self, Ask, Control, FinalHead, Frame, FrameType, Heartbeat, Hello, Leave, Observer, Parsed,
+};
+use crate::error::Result;
+use crate::id::{Incarnation, NodeId, NodeName, SourceId, StreamId, TopicName};
+use crate::live::Ended;
+use crate::membership::{Detector, HeartbeatSchedule, MemberInfo, MemberState, Output, TopicState, Verdict};
+use crate::transport::{Address, Hint, Inbound, Inbox, Link, OutFrame, TopicKind, TopicSpec};
+
+/// At most so many control messages are taken from the transport at once.
+const RECEIVE_MESSAGES_MAX: usize = 256;
+/// At most so many control frames go to the transport in one call.
+const CALL_FRAMES_MAX: usize = 64;
+/// How long the transport is given to take control frames. What it does not take by then is repeated anyway.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before the control topic is opened again.
+const OPEN_PAUSE: Duration = Duration::from_millis(200);
+/// How often a leave is sent: where it is lost, the others wait for the failure detector instead.
+const LEAVES: u32 = 3;
+/// The pause between them.
+const LEAVE_PAUSE: Duration = Duration::from_millis(15);
+
+/// What other tasks ask of the control task.
+#[derive(Debug)]
+pub(crate) enum ControlCommand {
+    /// A source was heard on the topic of this stream, for the first time or after it was held dead.
+    Seen { source: SourceId, stream: StreamId },
+    /// This node publishes on another topic.
+    TopicsChanged,
+    /// Say goodbye, with the final head of every stream.
+    Leave { finals: Vec<FinalHead>, done: oneshot::Sender<()> },
+}
+
+/// Sends what the other tasks have for the control topic.
+pub(crate) async fn send_outbox(shared: Arc<Shared>, mut outgoing: mpsc::Receiver<Bytes>) {
+    let address = Address { topic: TopicName::control(), lane: 0 };
+    let mut frames = Vec::new();
+    while outgoing.recv_many(&mut frames, CALL_FRAMES_MAX).await > 0 {
+        let batch = frames.drain(..).map(|payload| OutFrame { payload }).collect();
+        if let Err(failed) = shared.transport.publish(&address, batch, Instant::now() + SEND_TIMEOUT).await {
+            tracing::debug!(error = %failed.error, "control frames were not sent");
+        }
+    }
+}
+
+/// Tells the other tasks whether the link is usable. One task watches it for all of them, so that they learn of a
+/// change in an order that repeats.
+pub(crate) async fn follow_link(shared: Arc<Shared>, mut link: watch::Receiver<Link>) {
+    loop {
+        shared.link.set(link.borrow_and_update().is_usable());
+        if link.changed().await.is_err() {
+            return shared.link.close();
+        }
+    }
+}
+
+pub(crate) struct ControlTask {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<ControlCommand>,
+    detector: Detector,
+    schedule: HeartbeatSchedule,
+    /// The version of the link's state that the detector knows.
+    link: u64,
+    left: bool,
+}
+
+impl ControlTask {
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<ControlCommand>) -> Self {
+        let (now, membership) = (Instant::now(), &shared.config.membership);
+        let echo = shared.transport.capabilities().echo_via_server;
+        let detector = Detector::new(membership.clone(), shared.me, echo, now);
+        let schedule = HeartbeatSchedule::new(membership.heartbeat_interval, now, shared.fork_rng());
+        Self { detector, schedule, link: 0, shared, commands, left: false }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let (mut inbox, mut hints) = self.open().await;
+        let mut inbound = Vec::with_capacity(RECEIVE_MESSAGES_MAX);
+        self.link_changed();
+        loop {
+            let timer = [self.detector.poll_timeout(), self.schedule.poll_timeout()];
+            let timer = timer.into_iter().flatten().min();
+            // The inbox stands before the timers: what has arrived counts before anybody is judged by its absence.
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(command) => self.handle(command).await,
+                    None => return,
+                },
+                received = inbox.recv(RECEIVE_MESSAGES_MAX, &mut inbound) => {
+                    if received.is_err() {
+                        return;
+                    }
+                    for message in inbound.drain(..) {
+                        self.receive(message).await;
+                    }
+                    tokio::task::coop::consume_budget().await;
+                }
+                hint = next_hint(&mut hints) => match hint {
+                    Some(hint) => self.detector.handle_hint(Instant::now(), hint),
+                    None => hints = None,
+                },
+                changed = self.shared.link.changed(self.link) => match changed {
+                    true => self.link_changed(),
+                    false => return,
+                },
+                () = sleep_until(timer) => {
+                    let now = Instant::now();
+                    self.detector.handle_timeout(now);
+                    if let Some(beat) = self.schedule.poll_heartbeat(now) {
+                        self.send_heartbeat(beat.greet);
+                    }
+                }
+            }
+            self.act().await;
+        }
+    }
+
+    /// Opens the control topic, as long as it takes.
+    async fn open(&mut self) -> (Box<dyn Inbox>, Option<mpsc::Receiver<Hint>>) {
+        loop {
+            match self.try_open().await {
+                Ok(opened) => return opened,
+                Err(error) => tracing::warn!(%error, "the control topic cannot be opened yet"),
+            }
+            tokio::time::sleep(OPEN_PAUSE).await;
+        }
+    }
+
+    async fn try_open(&self) -> Result<(Box<dyn Inbox>, Option<mpsc::Receiver<Hint>>)> {
+        let (name, transport) = (TopicName::control(), &self.shared.transport);
+        transport.open(&TopicSpec { name: name.clone(), kind: TopicKind::Live }).await?;
+        let inbox = transport.subscribe(&name).await?;
+        Ok((inbox, transport.announce(self.shared.me).await?))
+    }
+
+    async fn handle(&mut self, command: ControlCommand) {
+        let now = Instant::now();
+        match command {
+            ControlCommand::Seen { source, stream } => self.seen(now, source, stream).await,
+            ControlCommand::TopicsChanged => self.schedule.handle_change(now),
+            ControlCommand::Leave { finals, done } => {
+                self.leave(finals).await;
+                // Whoever closes the bus may have run out of time and be gone.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// A source is heard on a topic. Whoever was held dead has a deadline again; whoever has left will get no further
+    /// verdict, so the topic is told of the end once more.
+    async fn seen(&mut self, now: Instant, source: SourceId, stream: StreamId) {
+        let state = self.detector.member(source).map(|member| member.state);
+        if state == Some(MemberState::Left) {
+            if let Some(topic) = self.shared.topic(stream) {
+                let how = Ended::Left;
+                let _ =
+                    topic.send(TopicCommand::Ended { source, how, publishes_here: true, last: None }).await;
+            }
+            return;
+        }
+        self.detector.observe(now, source);
+        self.detector.observe_resumed(now, source);
+    }
+
+    async fn leave(&mut self, finals: Vec<FinalHead>) {
+        self.left = true;
+        let leave = Control::Leave(Leave { streams: finals });
+        for turn in 0..LEAVES {
+            if turn > 0 {
+                tokio::time::sleep(LEAVE_PAUSE).await;
+            }
+            self.shared.send_control(&leave);
+        }
+        // The outbox is empty when all of its room is there again.
+        let room = self.shared.outbox.max_capacity();
+        let _ = tokio::time::timeout(SEND_TIMEOUT, self.shared.outbox.reserve_many(room)).await;
+    }
+
+    async fn receive(&mut self, inbound: Inbound) {
+        let counters = &self.shared.counters;
+        let Inbound::Message(raw) = inbound else { return };
+        match codec::parse(raw.payload) {
+            Parsed::Frame(frame) if frame.frame_type() == FrameType::Control => {
+                if frame.header().stream == self.shared.control_stream() {
+                    self.receive_frame(&Arc::new(frame)).await;
+                } else {
+                    add(&counters.rejected_stream, 1);
+                }
+            }
+            Parsed::Unreadable { .. } => add(&counters.rejected_unreadable, 1),
+            _ => add(&counters.rejected_corrupt, 1),
+        }
+    }
+
+    async fn receive_frame(&mut self, frame: &Arc<Frame>) {
+        let source = frame.header().source;
+        let mut cursor = frame.cursor();
+        while let Some(record) = cursor.next(frame) {
+            match Control::from_record(record.as_ref()) {
+                Ok(Some(control)) => self.receive_control(source, control).await,
+                // A newer node may say more than this one knows.
+                Ok(None) => {}
+                Err(error) => {
+                    add(&self.shared.counters.rejected_corrupt, 1);
+                    tracing::debug!(%source, %error, "a control record was dropped");
+                }
+            }
+        }
+    }
+
+    async fn receive_control(&mut self, source: SourceId, control: Control) {
+        let now = Instant::now();
+        match control {
+            Control::Heartbeat(heartbeat) => self.hear(now, source, heartbeat).await,
+            Control::Observer(Observer { greet }) => self.hear_observer(now, source, greet),
+            Control::Leave(Leave { streams }) => {
+                if source != self.shared.me {
+                    self.detector.handle_leave(now, source);
+                    self.tell_left(source, &streams).await;
+                }
+            }
+            Control::Hello(Hello { stream, nonce }) => self.shared.hello(StreamId(stream), nonce),
+            Control::Ask(Ask { stream, node, incarnation, ranges }) => {
+                let asked = SourceId { node: NodeId(node), incarnation: Incarnation(incarnation) };
+                if asked == self.shared.me {
+                    let ranges = ranges.into_iter().map(|(from, to)| from..to).collect();
+                    self.shared.ask(StreamId(stream), ranges);
+                }
+            }
+        }
+    }
+
+    async fn hear(&mut self, now: Instant, source: SourceId, heartbeat: Heartbeat) {
+        let Ok(name) = NodeName::new(&heartbeat.name) else {
+            add(&self.shared.counters.rejected_corrupt, 1);
+            return;
+        };
+        if heartbeat.greet && source != self.shared.me {
+            self.schedule.handle_greeting(now, self.detector.alive_count());
+        }
+        let topic = |t: &codec::TopicState| TopicState {
+            stream: StreamId(t.stream),
+            settings: t.settings,
+            publishes: t.publishes,
+        };
+        let topics: Vec<TopicState> = heartbeat.topics.iter().map(topic).collect();
+        for topic in topics.iter().filter(|topic| topic.publishes && source != self.shared.me) {
+            if let Some(task) = self.shared.topic(topic.stream) {
+                let _ = task.send(TopicCommand::Expect(source)).await;
+            }
+        }
+        let (software, tags) = (heartbeat.software, heartbeat.tags);
+        self.detector.handle_heartbeat(now, MemberInfo { source, name, software, tags, topics });
+        if source == self.shared.me {
+            self.set_joined(now);
+        } else {
+            self.set_others_heard();
+        }
+    }
+
+    /// An observer lives. It is watched without a name, so that what it publishes has an end.
+    fn hear_observer(&mut self, now: Instant, source: SourceId, greet: bool) {
+        if source == self.shared.me {
+            self.detector.handle_echo(now);
+            self.set_joined(now);
+            return;
+        }
+        self.set_others_heard();
+        self.detector.observe(now, source);
+        if greet {
+            self.schedule.handle_greeting(now, self.detector.alive_count());
+        }
+    }
+
+    fn set_others_heard(&self) {
+        self.shared.others_heard.send_if_modified(|heard| !std::mem::replace(heard, true));
+    }
+
+    fn set_joined(&self, now: Instant) {
+        if self.shared.joined.read().0.is_none() {
+            self.shared.joined.set(Some(now));
+        }
+    }
+
+    fn link_changed(&mut self) {
+        let (up, version) = self.shared.link.read();
+        self.link = version;
+        let now = Instant::now();
+        self.detector.handle_link(now, up);
+        self.schedule.handle_link(now, up, self.detector.alive_count());
+    }
+
+    fn send_heartbeat(&mut self, greet: bool) {
+        if self.left {
+            return;
+        }
+        let control = if self.shared.config.observer {
+            Control::Observer(Observer { greet })
+        } else {
+            Control::Heartbeat(self.heartbeat(greet))
+        };
+        if self.shared.send_control(&control) {
+            add(&self.shared.counters.heartbeats_sent, 1);
+        }
+        if !self.shared.transport.capabilities().echo_via_server {
+            self.set_joined(Instant::now());
+        }
+    }
+
+    fn heartbeat(&self, greet: bool) -> Heartbeat {
+        let config = &self.shared.config;
+        Heartbeat {
+            name: config.node.as_str().to_owned(),
+            software: concat!("agora ", env!("CARGO_PKG_VERSION")).to_owned(),
+            tags: config.tags.clone(),
+            greet,
+            topics: self.shared.topic_states(),
+        }
+    }
+
+    /// Does what the failure detector decided, and tells whoever wants to know.
+    async fn act(&mut self) {
+        let mut changed = false;
+        while let Some(output) = self.detector.poll_event() {
+            changed = true;
+            match output {
+                Output::Verdict(Verdict::Failed(source)) => self.tell_failed(source).await,
+                Output::Verdict(Verdict::Returned(source)) => {
+                    for (_, topic) in self.shared.topics() {
+                        let _ = topic.send(TopicCommand::Returned(source)).await;
+                    }
+                }
+                // The leave itself, with its final heads, was passed on when it came.
+                Output::Verdict(Verdict::Left(_)) => {}
+                Output::Event(event) => {
+                    // Nobody may be listening.
+                    let _ = self.shared.member_events.send(event);
+                }
+            }
+        }
+        if changed {
+            self.shared.members.send_replace(Arc::new(self.detector.members()));
+            let members = self.detector.alive_count();
+            for (_, topic) in self.shared.topics() {
+                let _ = topic.send(TopicCommand::Members(members)).await;
+            }
+        }
+    }
+
+    async fn tell_failed(&self, source: SourceId) {
+        for (stream, topic) in self.shared.topics() {
+            let publishes_here = self.names_topic(source, stream);
+            let how = Ended::Failed;
+            let _ = topic.send(TopicCommand::Ended { source, how, publishes_here, last: None }).await;
+        }
+    }
+
+    async fn tell_left(&self, source: SourceId, finals: &[FinalHead]) {
+        for (stream, topic) in self.shared.topics() {
+            let last = finals.iter().find(|head| head.stream == stream.0).map(|head| (head.next, head.floor));
+            let publishes_here = last.is_none() && self.names_topic(source, stream);
+            let how = Ended::Left;
+            let _ = topic.send(TopicCommand::Ended { source, how, publishes_here, last }).await;
+        }
+    }
+
+    fn names_topic(&self, source: SourceId, stream: StreamId) -> bool {
+        self.detector
+            .member(source)
+            .is_some_and(|m| m.info.topics.iter().any(|t| t.publishes && t.stream == stream))
+    }
+}
+
+async fn next_hint(hints: &mut Option<mpsc::Receiver<Hint>>) -> Option<Hint> {
+    match hints {
+        Some(hints) => hints.recv().await,
+        None => std::future::pending().await,
+    }
+}

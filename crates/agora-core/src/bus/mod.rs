@@ -1,0 +1,434 @@
+//! The bus: publishers, subscriptions, members, and the tasks around the pure state machines.
+//!
+//! | task | one per | does |
+//! |---|---|---|
+//! | `sender` | published topic | forms frames, sends them in order, answers receivers |
+//! | `topic` | subscribed topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
+//! | `control` | bus | heartbeats, failure detection, and the way of hellos and asks to the senders |
+//!
+//! No task waits for another: what does not fit into a queue between them is dropped, and repeated by whoever needs
+//! it; and none waits for the application: what it does not take in time is a [`Gap`].
+
+mod backlog;
+mod clock;
+mod config;
+mod control;
+mod delivery;
+mod members;
+mod publisher;
+mod queue;
+mod sender;
+mod shared;
+mod signal;
+mod stats;
+mod subscription;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use clock::Clock;
+pub use config::BusConfig;
+pub use delivery::{Delivery, Foreign, Gap, Missing, Received};
+pub use members::{MemberChange, Members};
+pub use publisher::Publisher;
+pub use queue::{Publish, Receipt};
+pub use stats::Stats;
+pub use subscription::{Start, Subscribe, Subscription, Topics};
+
+use crate::codec::{FinalHead, Record};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Incarnation, NodeId, SourceId, StreamId, TopicName};
+use crate::limits::HEARTBEAT_TOPICS_MAX;
+use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSpec, Transport};
+use backlog::Backlog;
+use control::{ControlCommand, ControlTask};
+use queue::{Queue, closed, lock};
+use sender::{SenderCommand, SenderTask};
+use shared::Shared;
+use topic::{TopicCommand, TopicTask};
+
+/// Commands that wait for a task, at most.
+const COMMANDS_MAX: usize = 1024;
+/// Control frames that wait to be sent, at most.
+const OUTBOX_FRAMES_MAX: usize = 1024;
+/// How long a first heartbeat is given to be answered before a subscription made at once counts as established.
+const GREETING_WAIT: Duration = Duration::from_millis(150);
+/// How long a leaving node still answers repair requests.
+const CLOSE_LINGER: Duration = Duration::from_millis(200);
+
+/// A node's membership of a cluster: publishes, subscribes, and knows the other members. Cheap to clone.
+///
+/// When the last clone, publisher and subscription is dropped without [`close`](Bus::close), the node is gone as if
+/// it had crashed: the others see it fail.
+#[derive(Clone)]
+pub struct Bus(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    /// Held while a topic's task is made, so that there is only ever one.
+    attaching: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    tasks: JoinSet<()>,
+    senders: BTreeMap<TopicName, SenderHandle>,
+    closing: bool,
+}
+
+#[derive(Clone)]
+struct SenderHandle {
+    queue: Arc<Queue>,
+    commands: mpsc::Sender<SenderCommand>,
+    settled: watch::Receiver<u64>,
+    stream: StreamId,
+}
+
+impl Bus {
+    /// Opens a bus over a transport: the node begins to join the cluster at once. Does not wait for the backend.
+    ///
+    /// # Errors
+    /// - `Config`: a setting is out of range.
+    /// - `Runtime`: not called from within a tokio runtime.
+    pub fn open(transport: impl Transport, config: BusConfig) -> Result<Self> {
+        config.validate().map_err(|error| error.operation("open"))?;
+        let runtime = Handle::try_current().map_err(|source| {
+            Error::new(ErrorKind::Runtime, "not called from within a tokio runtime")
+                .operation("open")
+                .help("call it from an async function that a tokio runtime runs")
+                .source(source)
+        })?;
+        let mut rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let me = SourceId { node: NodeId::of(&config.node), incarnation: Incarnation(rng.u64(..)) };
+        let (control, control_commands) = mpsc::channel(COMMANDS_MAX);
+        let (outbox, outgoing) = mpsc::channel(OUTBOX_FRAMES_MAX);
+        let shared = Arc::new(Shared::new(Arc::new(transport), config, me, rng, control, outbox));
+        let mut tasks = JoinSet::new();
+        let link = shared.transport.link();
+        tasks.spawn_on(control::follow_link(shared.clone(), link), &runtime);
+        tasks.spawn_on(control::send_outbox(shared.clone(), outgoing), &runtime);
+        tasks.spawn_on(ControlTask::new(shared.clone(), control_commands).run(), &runtime);
+        let state = State { tasks, senders: Default::default(), closing: false };
+        Ok(Self(Arc::new(Inner { shared, runtime, attaching: Default::default(), state: Mutex::new(state) })))
+    }
+
+    /// Who this node is, in this life.
+    pub fn me(&self) -> SourceId {
+        self.shared().me
+    }
+
+    /// What this bus was told when it opened.
+    pub fn config(&self) -> &BusConfig {
+        &self.shared().config
+    }
+
+    /// What the backend can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        self.shared().transport.capabilities()
+    }
+
+    /// The state of the connection, now and whenever it changes.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.shared().transport.link()
+    }
+
+    /// Waits until this node has joined the cluster: the connection is up and its first heartbeat went out, and came
+    /// back where the backend sends one's own messages back.
+    ///
+    /// # Errors
+    /// - `Unreachable` after `timeout`, with what the link says; the bus goes on trying.
+    /// - `Closed`: the bus was closed.
+    ///
+    /// # Cancel safety
+    /// Nothing happens when the future is dropped.
+    pub async fn ready(&self, timeout: Duration) -> Result<()> {
+        match tokio::time::timeout(timeout, self.joined()).await {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => return Err(closed().operation("ready")),
+            Err(_) => {}
+        }
+        let link = match &*self.shared().transport.link().borrow() {
+            Link::Up => "up, but no heartbeat has come back".to_owned(),
+            Link::Degraded { why, .. } => format!("degraded: {why}"),
+            Link::Down { why, .. } => format!("down: {why}"),
+        };
+        Err(Error::new(ErrorKind::Unreachable, "the node has not joined the cluster yet")
+            .operation("ready")
+            .backend(self.capabilities().backend)
+            .context("link", link)
+            .context("waited", format!("{timeout:?}"))
+            .help("the bus goes on trying; check the address and the network"))
+    }
+
+    /// Waits until a sign of life of another process of the cluster was heard, be it a member or an observer: before
+    /// that, an event of a live topic may reach nobody.
+    ///
+    /// # Cancel safety
+    /// Nothing happens when the future is dropped.
+    pub async fn wait_for_others(&self) {
+        // The sender lives as long as the bus does.
+        let _ = self.shared().others_heard.subscribe().wait_for(|heard| *heard).await;
+    }
+
+    /// A publisher for a topic. Does not wait: the topic is opened behind it, and errors of that come from the first
+    /// publish.
+    ///
+    /// # Errors
+    /// - `Config`: the name is not valid, or this node publishes on too many topics.
+    /// - `Unsupported`: the backend has no live topics.
+    /// - `Closed`: the bus was closed.
+    pub fn publisher(&self, topic: &str) -> Result<Publisher> {
+        let topic = TopicName::new(topic).map_err(|error| error.operation("publisher"))?;
+        if let Support::No { instead } = self.capabilities().live {
+            return Err(Error::unsupported("live topics", instead).operation("publisher"));
+        }
+        let mut state = lock(&self.0.state);
+        if state.closing {
+            return Err(closed().operation("publisher"));
+        }
+        if let Some(sender) = state.senders.get(&topic) {
+            return Ok(Publisher::new(self.clone(), topic, sender.queue.clone()));
+        }
+        if state.senders.len() >= HEARTBEAT_TOPICS_MAX {
+            return Err(Error::new(ErrorKind::Config, "this node publishes on too many topics")
+                .operation("publisher")
+                .context("topic", &topic)
+                .context("at most", HEARTBEAT_TOPICS_MAX)
+                .help("use fewer topics, and kinds and keys within them"));
+        }
+        let shared = self.shared();
+        let queue = Arc::new(Queue::new(
+            shared.room.clone(),
+            shared.config.limits.publish_timeout,
+            self.capabilities().message_bytes_max,
+        ));
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let (settle, settled) = watch::channel(0);
+        let stream = StreamId::of(&shared.config.cluster, &topic, 0);
+        let handle = SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream };
+        state.senders.insert(topic.clone(), handle);
+        shared.count_publisher();
+        lock(&shared.registry).senders.insert(stream, commands);
+        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle);
+        state.tasks.spawn_on(task.run(), &self.0.runtime);
+        drop(state);
+        // The next heartbeat names the topic; where the queue is full one is due anyway.
+        let _ = shared.control.try_send(ControlCommand::TopicsChanged);
+        Ok(Publisher::new(self.clone(), topic, queue))
+    }
+
+    /// Describes a subscription to one topic or several; [`Subscribe::start`] makes it.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: agora_core::bus::Bus) -> agora_core::Result<()> {
+    /// use agora_core::bus::{Delivery, Start};
+    /// let mut events = bus.subscribe("stwt.agora").start(Start::Live).await?;
+    /// while let Some(delivery) = events.try_next().await? {
+    ///     match delivery {
+    ///         Delivery::Event(event) => println!("{} from {}", event.kind(), event.source()),
+    ///         Delivery::Gap(gap) => println!("{gap}: reload what may have changed"),
+    ///         Delivery::Foreign(_) => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe(&self, topics: impl Topics) -> Subscribe<Record> {
+        Subscribe::new(self.clone(), topics.names())
+    }
+
+    /// The other members of the cluster, as this node sees them.
+    pub fn members(&self) -> Members {
+        Members::new(self.shared())
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        self.shared().counters.snapshot()
+    }
+
+    /// Waits until everything that was queued when it was called is accepted, has failed, or is of unknown outcome.
+    ///
+    /// # Errors
+    /// `Timeout` when that takes longer.
+    ///
+    /// # Cancel safety
+    /// Nothing happens when the future is dropped.
+    pub async fn flush(&self, timeout: Duration) -> Result<()> {
+        let senders: Vec<SenderHandle> = lock(&self.0.state).senders.values().cloned().collect();
+        let targets: Vec<_> = senders.iter().map(|s| (s.settled.clone(), s.queue.accepted())).collect();
+        let all = async {
+            for (mut settled, target) in targets {
+                // A sender that ended has settled everything.
+                let _ = settled.wait_for(|settled| *settled >= target).await;
+            }
+        };
+        tokio::time::timeout(timeout, all).await.map_err(|_| {
+            Error::new(ErrorKind::Timeout, "not everything was sent in time")
+                .operation("flush")
+                .context("waited", format!("{timeout:?}"))
+        })
+    }
+
+    /// Leaves the cluster in an orderly way: takes nothing new, sends what is queued, tells the others that nothing
+    /// more comes, and ends every subscription. Takes at most `within`.
+    ///
+    /// # Errors
+    /// `Timeout` when not everything that was queued could be sent; the bus is closed all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the bus is half closed; drop it.
+    pub async fn close(&self, within: Duration) -> Result<()> {
+        let by = Instant::now() + within;
+        let senders: Vec<SenderHandle> = {
+            let mut state = lock(&self.0.state);
+            state.closing = true;
+            state.senders.values().cloned().collect()
+        };
+        let drained = tokio::time::timeout_at(by, finish_all(&senders)).await;
+        if let Ok(heads) = drained {
+            self.leave(&senders, heads, by).await;
+            self.shut_down(by).await
+        } else {
+            let unsent: u64 = senders.iter().map(|s| s.queue.accepted() - *s.settled.borrow()).sum();
+            let error = Error::new(ErrorKind::Timeout, "closed before everything was sent")
+                .operation("close")
+                .context("events not settled", unsent)
+                .context("waited", format!("{within:?}"));
+            senders.iter().for_each(|s| s.queue.fail(&error));
+            self.shut_down(by).await.and(Err(error))
+        }
+    }
+
+    async fn leave(&self, senders: &[SenderHandle], heads: Vec<(u64, u64)>, by: Instant) {
+        let published = heads.iter().any(|(next, _)| *next > 1);
+        let heard = self.shared().members.borrow().iter().any(|member| member.state.is_live());
+        if published && heard {
+            // Whoever misses something can ask for it once more; nothing tells when nobody will.
+            tokio::time::sleep_until(by.min(Instant::now() + CLOSE_LINGER)).await;
+        }
+        let finals = senders.iter().zip(heads);
+        let finals = finals.map(|(s, (next, floor))| FinalHead { stream: s.stream.0, next, floor }).collect();
+        let (done, left) = oneshot::channel();
+        if self.shared().control.send(ControlCommand::Leave { finals, done }).await.is_ok() {
+            let _ = tokio::time::timeout_at(by, left).await;
+        }
+    }
+
+    async fn shut_down(&self, by: Instant) -> Result<()> {
+        // A little time beyond the deadline, so that a transport without time can still say goodbye.
+        let closed = self.shared().transport.close(by.max(Instant::now() + Duration::from_millis(100))).await;
+        // Ended from outside, every task settles what it owes: batches their outcomes, topics their subscriptions.
+        let tasks = std::mem::take(&mut lock(&self.0.state).tasks);
+        lock(&self.shared().registry).topics.clear();
+        // Whoever waits for this node to join waits in vain.
+        self.shared().joined.close();
+        drop(tasks);
+        closed.map_err(|error| error.operation("close"))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    async fn joined(&self) -> Option<Instant> {
+        self.shared().joined.wait_for(Option::is_some).await.flatten()
+    }
+
+    /// Subscribes a backlog to topics, and returns when all of them are established.
+    pub(crate) async fn attach(&self, topics: &[TopicName], own: bool, backlog: &Arc<Backlog>) -> Result<()> {
+        let mut waiting = Vec::new();
+        for topic in topics {
+            let spec = TopicSpec { name: topic.clone(), kind: TopicKind::Live };
+            self.shared().transport.open(&spec).await?;
+            let joined = self.joined().await.ok_or_else(closed)?;
+            let (established, done) = oneshot::channel();
+            self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
+            waiting.push(done);
+        }
+        for done in waiting {
+            done.await.map_err(|_| closed())?;
+        }
+        Ok(())
+    }
+
+    async fn attach_one(
+        &self,
+        topic: &TopicName,
+        own: bool,
+        backlog: &Arc<Backlog>,
+        not_before: Instant,
+        established: oneshot::Sender<()>,
+    ) -> Result<()> {
+        let _one_at_a_time = self.0.attaching.lock().await;
+        let shared = self.shared();
+        let stream = StreamId::of(&shared.config.cluster, topic, 0);
+        let expected = shared.publishers_of(stream);
+        let command =
+            TopicCommand::Subscribe { backlog: backlog.clone(), own, expected, not_before, established };
+        let Err(command) = shared.try_tell_topic(stream, command) else { return Ok(()) };
+        if shared.topic(stream).is_some() {
+            return Err(Error::new(ErrorKind::QueueFull, "too many subscriptions are being made at once")
+                .context("topic", topic));
+        }
+        let inbox = shared.transport.subscribe(topic).await?;
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let task = TopicTask::new(shared.clone(), topic.clone(), inbox, receiver);
+        let mut state = lock(&self.0.state);
+        if state.closing {
+            return Err(closed());
+        }
+        commands.try_send(command).map_err(|_| closed())?;
+        lock(&shared.registry).topics.insert(stream, commands);
+        let share = shared.held_share();
+        for (_, topic) in shared.topics() {
+            // One that has no room for this will hear of the next.
+            let _ = topic.try_send(TopicCommand::HeldShare(share));
+        }
+        while state.tasks.try_join_next().is_some() {}
+        state.tasks.spawn_on(task.run(), &self.0.runtime);
+        Ok(())
+    }
+
+    /// Tells the topics that a subscription was dropped.
+    pub(crate) fn detach(&self) {
+        for (_, topic) in self.shared().topics() {
+            let _ = topic.try_send(TopicCommand::Detached);
+        }
+    }
+}
+
+async fn finish_all(senders: &[SenderHandle]) -> Vec<(u64, u64)> {
+    let mut heads = Vec::new();
+    let mut waiting = Vec::new();
+    for sender in senders {
+        sender.queue.close(closed());
+        let (done, finished) = oneshot::channel();
+        // A sender that ended has nothing to send.
+        let _ = sender.commands.send(SenderCommand::Finish(done)).await;
+        waiting.push(finished);
+    }
+    for finished in waiting {
+        heads.push(finished.await.unwrap_or((1, 1)));
+    }
+    heads
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let config = self.config();
+        f.debug_struct("Bus")
+            .field("cluster", &config.cluster)
+            .field("node", &config.node)
+            .field("me", &self.me())
+            .field("backend", &self.capabilities().backend)
+            .finish_non_exhaustive()
+    }
+}

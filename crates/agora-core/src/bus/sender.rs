@@ -1,0 +1,339 @@
+//! The task behind the publishers of one stream: forms frames, sends them in order, answers receivers.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::queue::{Batch, Queue, Receipt};
+use super::stats::add;
+use crate::codec::{self, FrameType, Stamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{StreamId, TopicName};
+use crate::live::{Announcement, Source};
+use crate::transport::{Address, BoxFuture, OutFrame, PublishFailed, TopicKind, TopicSpec};
+
+/// At most so many frames, and about so many bytes, go to the transport in one call.
+const CALL_FRAMES_MAX: usize = 64;
+const CALL_BYTES_MAX: usize = 1 << 20;
+/// Heads and repair answers that wait; further ones are dropped, and asked for again.
+const ANNOUNCEMENTS_MAX: usize = 1024;
+/// The first and the last pause after a failure.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// What other tasks ask of a sender. A full queue drops hellos and asks: they are repeated.
+#[derive(Debug)]
+pub(crate) enum SenderCommand {
+    Hello(u64),
+    Ask(Vec<Range<u64>>),
+    /// Send what is queued, announce the end, and answer with the final head: next and floor.
+    Finish(oneshot::Sender<(u64, u64)>),
+}
+
+/// What a formed frame becomes on success or failure.
+struct InFlight {
+    frame: Bytes,
+    /// `None`: an announcement, which is not sent again when it fails.
+    batch: Option<(Batch, Receipt)>,
+}
+
+pub(crate) struct SenderTask {
+    shared: Arc<Shared>,
+    address: Address,
+    stream: StreamId,
+    queue: Arc<Queue>,
+    commands: mpsc::Receiver<SenderCommand>,
+    settled: watch::Sender<u64>,
+    source: Source,
+    announcements: VecDeque<Announcement>,
+    /// In the order of their sequences; sent again from the front after a failure.
+    flight: VecDeque<InFlight>,
+    call: Option<BoxFuture<Result<(), PublishFailed>>>,
+    retry_at: Option<Instant>,
+    backoff: Duration,
+    finishing: Option<oneshot::Sender<(u64, u64)>>,
+    finished: bool,
+}
+
+impl SenderTask {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        topic: TopicName,
+        queue: Arc<Queue>,
+        commands: mpsc::Receiver<SenderCommand>,
+        settled: watch::Sender<u64>,
+    ) -> Self {
+        let stream = StreamId::of(&shared.config.cluster, &topic, 0);
+        let source = Source::new(Instant::now(), shared.config.limits.repair_age);
+        Self {
+            address: Address { topic, lane: 0 },
+            stream,
+            queue,
+            commands,
+            settled,
+            source,
+            announcements: VecDeque::new(),
+            flight: VecDeque::new(),
+            call: None,
+            retry_at: None,
+            backoff: BACKOFF.0,
+            finishing: None,
+            finished: false,
+            shared,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.open().await {
+            self.queue.fail(&error);
+            self.settle_all();
+            return;
+        }
+        loop {
+            self.prepare();
+            let (usable, link) = self.shared.link.read();
+            if usable && self.call.is_none() && self.retry_at.is_none() {
+                self.send();
+            }
+            if self.is_done() {
+                self.finish();
+            }
+            let may_take = usable && self.call.is_none() && self.retry_at.is_none();
+            let now = Instant::now();
+            let expiry = if usable { None } else { self.queue.poll_expiry() };
+            let flight = self.call.is_none().then(|| self.flight_deadline()).flatten();
+            let timer = [expiry, flight, self.retry_at, Some(self.source.poll_timeout())];
+            let timer = timer.into_iter().flatten().min().unwrap_or(now);
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(command) => self.handle(command),
+                    None => return,
+                },
+                result = poll_call(&mut self.call) => {
+                    self.call = None;
+                    self.sent(result);
+                    tokio::task::coop::consume_budget().await;
+                }
+                // While the link is down too: the deadline of what was queued decides when to look again.
+                () = self.queue.appended(), if may_take || !usable => {}
+                changed = self.shared.link.changed(link) => if !changed { return },
+                () = tokio::time::sleep_until(timer) => self.handle_timeout(),
+            }
+        }
+    }
+
+    /// Opens the topic, as long as it takes and a retry can help.
+    async fn open(&mut self) -> Result<()> {
+        let spec = TopicSpec { name: self.address.topic.clone(), kind: TopicKind::Live };
+        let mut pause = BACKOFF.0;
+        loop {
+            match self.shared.transport.open(&spec).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(topic = %spec.name, %error, "cannot open yet")
+                }
+                Err(error) => return Err(error),
+            }
+            self.count_expired();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn handle(&mut self, command: SenderCommand) {
+        match command {
+            SenderCommand::Hello(nonce) => self.source.handle_hello(nonce),
+            SenderCommand::Ask(ranges) => self.source.handle_ask(Instant::now(), &ranges),
+            SenderCommand::Finish(done) => self.finishing = Some(done),
+        }
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = Instant::now();
+        self.source.handle_timeout(now);
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+        }
+        if self.call.is_none() {
+            self.give_up_overdue(now);
+        }
+        self.count_expired();
+    }
+
+    fn count_expired(&mut self) {
+        let expired = self.queue.expire(Instant::now());
+        if expired > 0 {
+            add(&self.shared.counters.publish_failed, expired);
+            self.settled.send_modify(|settled| *settled += expired);
+        }
+    }
+
+    fn prepare(&mut self) {
+        while let Some(announcement) = self.source.poll() {
+            // While nothing can be sent, heads of the same news would pile up: the last one says it all.
+            let stale =
+                |a: &Announcement| matches!(a, Announcement::Head { nonces, .. } if nonces.is_empty());
+            if self.announcements.back().is_some_and(stale)
+                && matches!(announcement, Announcement::Head { .. })
+            {
+                self.announcements.pop_back();
+            }
+            if self.announcements.len() < ANNOUNCEMENTS_MAX {
+                self.announcements.push_back(announcement);
+            }
+        }
+    }
+
+    /// Begins a call to the transport with what there is: what failed before, announcements, new events.
+    fn send(&mut self) {
+        let by = Instant::now() + self.shared.config.limits.publish_timeout;
+        while let Some(announcement) = self.announcements.pop_front() {
+            let frame = self.announce(announcement);
+            self.flight.push_back(InFlight { frame, batch: None });
+        }
+        self.count_expired();
+        if self.flight.len() < CALL_FRAMES_MAX {
+            for batch in self.queue.take(CALL_FRAMES_MAX - self.flight.len(), CALL_BYTES_MAX) {
+                self.form(batch);
+            }
+        }
+        if self.flight.is_empty() {
+            return;
+        }
+        let frames = self.flight.iter().map(|f| OutFrame { payload: f.frame.clone() }).collect();
+        let by = self.flight_deadline().map_or(by, |deadline| deadline.min(by));
+        self.call = Some(self.shared.transport.publish(&self.address, frames, by));
+    }
+
+    fn announce(&mut self, announcement: Announcement) -> Bytes {
+        match announcement {
+            Announcement::Repeat(frame) => {
+                add(&self.shared.counters.repeats_sent, 1);
+                frame
+            }
+            Announcement::Head { next, floor, fin, nonces } => {
+                codec::encode_head(&self.stamp(next, floor), fin, &nonces)
+            }
+        }
+    }
+
+    /// Gives a batch its sequences. From here on it is immutable, and can no longer be called back.
+    fn form(&mut self, mut batch: Batch) {
+        let (records, seq) = (batch.builder.records(), self.source.next());
+        let stamp = self.stamp(seq, self.source.floor());
+        let frame = batch.builder.finish(&stamp, FrameType::Data);
+        let share = self.shared.repair_share();
+        self.source.formed(Instant::now(), frame.clone(), records, share);
+        let durability = self.shared.transport.capabilities().live_durability;
+        let receipt = Receipt { source: self.shared.me, lane: self.address.lane, seq, durability };
+        batch.count(records);
+        self.flight.push_back(InFlight { frame, batch: Some((batch, receipt)) });
+    }
+
+    fn stamp(&self, seq: u64, floor: u64) -> Stamp {
+        let sent_us = self.shared.config.clock.now_us();
+        Stamp { source: self.shared.me, stream: self.stream, seq, floor, sent_us }
+    }
+
+    fn sent(&mut self, result: Result<(), PublishFailed>) {
+        let accepted = match &result {
+            Ok(()) => self.flight.len(),
+            Err(failed) => failed.accepted.min(self.flight.len()),
+        };
+        for done in self.flight.drain(..accepted) {
+            if let Some((batch, receipt)) = done.batch {
+                add(&self.shared.counters.frames_sent, 1);
+                let events = batch.events() as u64;
+                batch.decide(Ok(receipt));
+                self.settled.send_modify(|settled| *settled += events);
+            }
+        }
+        match result {
+            Ok(()) => self.backoff = BACKOFF.0,
+            Err(failed) => {
+                tracing::debug!(topic = %self.address.topic, error = %failed.error, "publish failed");
+                self.flight.retain(|f| f.batch.is_some());
+                let now = Instant::now();
+                if !failed.error.is_retryable() {
+                    self.give_up(|_| true, &failed.error);
+                } else {
+                    self.give_up_overdue(now);
+                }
+                self.retry_at = Some(now + self.backoff.mul_f64(0.5 + self.shared.jitter() / 2.0));
+                self.backoff = (self.backoff * 2).min(BACKOFF.1);
+            }
+        }
+    }
+
+    fn flight_deadline(&self) -> Option<Instant> {
+        self.flight.iter().filter_map(|f| f.batch.as_ref()).map(|(batch, _)| batch.deadline).min()
+    }
+
+    /// What was formed and not accepted in time may have gone out, and is still held for repair: its outcome is
+    /// unknown.
+    fn give_up_overdue(&mut self, now: Instant) {
+        let error = Error::new(ErrorKind::OutcomeUnknown, "sent, but not accepted in time");
+        self.give_up(|batch| batch.deadline <= now, &error);
+    }
+
+    fn give_up(&mut self, which: impl Fn(&Batch) -> bool, cause: &Error) {
+        let mut settled = 0;
+        self.flight.retain(|f| match &f.batch {
+            Some((batch, _)) if which(batch) => {
+                settled += batch.events() as u64;
+                batch.decide(Err(outcome_unknown(cause)));
+                false
+            }
+            _ => true,
+        });
+        add(&self.shared.counters.publish_failed, settled);
+        if settled > 0 {
+            self.settled.send_modify(|n| *n += settled);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.finishing.is_some() && !self.finished && self.flight.is_empty() && self.queue.is_empty()
+    }
+
+    /// Everything is sent: announces the end, and goes on answering until the task is ended.
+    fn finish(&mut self) {
+        self.finished = true;
+        self.source.finish();
+        self.prepare();
+        if let Some(done) = self.finishing.take() {
+            // Whoever closes the bus may have run out of time and be gone.
+            let _ = done.send((self.source.next(), self.source.floor()));
+        }
+        if self.call.is_none() {
+            self.send();
+        }
+    }
+
+    fn settle_all(&mut self) {
+        let accepted = self.queue.accepted();
+        self.settled.send_replace(accepted);
+    }
+}
+
+async fn poll_call(call: &mut Option<BoxFuture<Result<(), PublishFailed>>>) -> Result<(), PublishFailed> {
+    match call {
+        Some(call) => call.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn outcome_unknown(cause: &Error) -> Error {
+    if cause.kind() == ErrorKind::OutcomeUnknown {
+        return cause.clone().operation("publish");
+    }
+    Error::new(ErrorKind::OutcomeUnknown, "sent, but whether it was accepted is not known")
+        .operation("publish")
+        .source(cause.clone())
+}

@@ -1,0 +1,207 @@
+//! What the tasks of a bus have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::Instant;
+
+use super::backlog::Shares;
+use super::config::BusConfig;
+use super::control::ControlCommand;
+use super::queue::{Room, lock};
+use super::sender::SenderCommand;
+use super::signal::Signal;
+use super::stats::Counters;
+use super::topic::TopicCommand;
+use crate::codec::{Control, TopicState};
+use crate::id::{SourceId, StreamId, TopicName};
+use crate::membership::{Member, MemberEvent};
+use crate::transport::Transport;
+
+/// The settings of a live topic, as heartbeats state them: it has none that nodes could disagree on.
+const LIVE_SETTINGS: u64 = 1;
+
+/// The handles of the tasks, by the stream that they serve.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    pub(crate) senders: BTreeMap<StreamId, mpsc::Sender<SenderCommand>>,
+    pub(crate) topics: BTreeMap<StreamId, mpsc::Sender<TopicCommand>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) config: BusConfig,
+    pub(crate) me: SourceId,
+    pub(crate) counters: Counters,
+    /// Memory for events waiting to be sent.
+    pub(crate) room: Arc<Room>,
+    /// Memory for what was received and not taken.
+    pub(crate) received: Arc<Shares>,
+    /// Memory for frames that came early.
+    held_bytes: usize,
+    pub(crate) registry: Mutex<Registry>,
+    pub(crate) control: mpsc::Sender<ControlCommand>,
+    /// Control frames on their way out. Lossy: whatever matters is repeated.
+    pub(crate) outbox: mpsc::Sender<Bytes>,
+    control_stream: StreamId,
+    rng: Mutex<fastrand::Rng>,
+    /// When this node's first heartbeat went out (and came back, where that proves something).
+    pub(crate) joined: Signal<Option<Instant>>,
+    /// Whether anything can be sent.
+    pub(crate) link: Signal<bool>,
+    /// Was a sign of life of another process heard?
+    pub(crate) others_heard: watch::Sender<bool>,
+    pub(crate) members: watch::Sender<Arc<Vec<Member>>>,
+    pub(crate) member_events: broadcast::Sender<MemberEvent>,
+    publishers: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        config: BusConfig,
+        me: SourceId,
+        rng: fastrand::Rng,
+        control: mpsc::Sender<ControlCommand>,
+        outbox: mpsc::Sender<Bytes>,
+    ) -> Self {
+        let usable = transport.link().borrow().is_usable();
+        Self {
+            room: Room::new(config.limits.queue_bytes()),
+            received: Shares::new(config.limits.receive_bytes() / 4 * 3),
+            held_bytes: config.limits.receive_bytes() / 4,
+            control_stream: StreamId::of(&config.cluster, &TopicName::control(), 0),
+            transport,
+            config,
+            me,
+            counters: Counters::default(),
+            registry: Mutex::default(),
+            control,
+            outbox,
+            rng: Mutex::new(rng),
+            joined: Signal::new(None),
+            link: Signal::new(usable),
+            others_heard: watch::Sender::new(false),
+            members: watch::Sender::default(),
+            member_events: broadcast::Sender::new(super::members::NOTICES_KEPT),
+            publishers: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn count_publisher(&self) {
+        self.publishers.fetch_add(1, Relaxed);
+    }
+
+    /// What each published stream may keep for repair.
+    pub(crate) fn repair_share(&self) -> usize {
+        self.config.limits.repair_bytes() / self.publishers.load(Relaxed).max(1)
+    }
+
+    /// What each subscribed topic may hold of frames that came early.
+    pub(crate) fn held_share(&self) -> usize {
+        self.held_bytes / lock(&self.registry).topics.len().max(1)
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn jitter(&self) -> f64 {
+        lock(&self.rng).f64()
+    }
+
+    pub(crate) fn fork_rng(&self) -> fastrand::Rng {
+        lock(&self.rng).fork()
+    }
+
+    /// Sends a control frame, or drops it where too many wait: asks and hellos are repeated anyway.
+    pub(crate) fn send_control(&self, control: &Control) -> bool {
+        match control.encode(self.me, self.control_stream, self.config.clock.now_us()) {
+            Ok(frame) => self.outbox.try_send(frame).is_ok(),
+            Err(error) => {
+                tracing::error!(%error, "a control frame cannot be encoded");
+                false
+            }
+        }
+    }
+
+    pub(crate) fn control_stream(&self) -> StreamId {
+        self.control_stream
+    }
+
+    /// Tells the failure detector that a source was heard, on the topic of this stream. Answers whether there was
+    /// room.
+    pub(crate) fn tell_seen(&self, source: SourceId, stream: StreamId) -> bool {
+        source == self.me || self.control.try_send(ControlCommand::Seen { source, stream }).is_ok()
+    }
+
+    pub(crate) fn hello(&self, stream: StreamId, nonce: u64) {
+        if let Some(sender) = lock(&self.registry).senders.get(&stream) {
+            let _ = sender.try_send(SenderCommand::Hello(nonce));
+        }
+    }
+
+    pub(crate) fn ask(&self, stream: StreamId, ranges: Vec<Range<u64>>) {
+        if let Some(sender) = lock(&self.registry).senders.get(&stream) {
+            let _ = sender.try_send(SenderCommand::Ask(ranges));
+        }
+    }
+
+    pub(crate) fn topic(&self, stream: StreamId) -> Option<mpsc::Sender<TopicCommand>> {
+        lock(&self.registry).topics.get(&stream).cloned()
+    }
+
+    pub(crate) fn topics(&self) -> Vec<(StreamId, mpsc::Sender<TopicCommand>)> {
+        lock(&self.registry).topics.iter().map(|(stream, topic)| (*stream, topic.clone())).collect()
+    }
+
+    /// The topics that this node's heartbeat names.
+    pub(crate) fn topic_states(&self) -> Vec<TopicState> {
+        let registry = lock(&self.registry);
+        let publishing = registry.senders.keys();
+        publishing
+            .map(|stream| TopicState { stream: stream.0, settings: LIVE_SETTINGS, publishes: true })
+            .collect()
+    }
+
+    /// The live sources whose heartbeats say that they publish on this stream. This node is one of them where it
+    /// publishes there.
+    pub(crate) fn publishers_of(&self, stream: StreamId) -> BTreeSet<SourceId> {
+        let publishes = |m: &&Member| {
+            m.state.is_live() && m.info.topics.iter().any(|t| t.publishes && t.stream == stream)
+        };
+        self.members
+            .borrow()
+            .iter()
+            .filter(publishes)
+            .map(|m| m.info.source)
+            .filter(|s| *s != self.me)
+            .collect()
+    }
+
+    /// Hands a command to the task of a topic. Gives it back where there is no such task, or its queue is full.
+    pub(crate) fn try_tell_topic(&self, stream: StreamId, command: TopicCommand) -> Result<(), TopicCommand> {
+        let mut registry = lock(&self.registry);
+        let Some(topic) = registry.topics.get(&stream) else { return Err(command) };
+        topic.try_send(command).map_err(|error| {
+            // Its inbox ended. The next subscription begins anew.
+            if matches!(error, TrySendError::Closed(_)) {
+                registry.topics.remove(&stream);
+            }
+            error.into_inner()
+        })
+    }
+
+    /// A topic without subscriptions ends, unless one is on its way. Both happen under one lock, so that no
+    /// subscription is handed to a task that is gone.
+    pub(crate) fn retire_topic(&self, stream: StreamId, commands: &mpsc::Receiver<TopicCommand>) -> bool {
+        let mut registry = lock(&self.registry);
+        let idle = commands.is_empty();
+        if idle {
+            registry.topics.remove(&stream);
+        }
+        idle
+    }
+}

@@ -1,0 +1,19 @@
+//! Event types, wire codec, transport contract and engine of **agora**, the coordination bus for clustered
+//! services.
+//!
+//! Most users depend on the facade crate `agora` instead, which adds the backends. This crate is for those who
+//! use one backend crate directly, and for authors of a transport: see [`transport`].
+#![forbid(unsafe_code)]
+
+pub mod bus;
+pub mod codec;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod live;
+pub mod membership;
+pub mod memory;
+pub mod transport;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,242 @@
+//! The contract between the engine and a backend: bytes in, bytes out.
+//!
+//! A transport carries opaque frames and knows nothing of events. It may lose, repeat and reorder what it carries
+//! on a live topic: the engine mends that, or names it. What it must not do is stay silent about what it *knows*
+//! that it lost ([`Inbound::Dropped`], [`Inbound::Resubscribed`]), accept what it cannot send, or block a receive
+//! thread on a slow reader.
+//!
+//! Batches cross this boundary, never single events, so that dynamic dispatch costs nothing that can be measured.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::id::{SourceId, TopicName};
+
+/// A boxed future that owns what it needs.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Whether a backend can do something, or what to use where it cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It can.
+    Yes,
+    /// It cannot; `instead` tells the user what does.
+    No {
+        /// A sentence for the help of an `Unsupported` error.
+        instead: &'static str,
+    },
+}
+
+/// What an accepted event has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It was handed to a link that was up. No copy is kept but the source's own, for repair.
+    Sent,
+    /// The backend has stored it as its settings for the topic say.
+    Stored,
+}
+
+/// What a transport can do. Nothing that is absent here is emulated.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// The backend's name, as errors and metrics show it.
+    pub backend: &'static str,
+    /// Live topics: every subscriber gets what is published from now on.
+    pub live: Support,
+    /// Log topics: replay from the earliest, a time or a cursor.
+    pub log: Support,
+    /// Groups that share work.
+    pub group: Support,
+    /// Somewhere to keep a durable subscription's cursor.
+    pub cursors: Support,
+    /// What a publish that returned `Ok` has reached on a live topic.
+    pub live_durability: Durability,
+    /// Does one's own message come back through the backend? Then one that does not come back shows that one's own
+    /// link is broken. Where peers talk directly, an echo proves nothing.
+    pub echo_via_server: bool,
+    /// Does [`Transport::announce`] return hints?
+    pub failure_hints: bool,
+    /// The largest message, in bytes.
+    pub message_bytes_max: usize,
+}
+
+/// The state of the connection, with the reason in words that an operator can use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Messages flow.
+    Up,
+    /// Messages flow, but not to or from everyone, or not as they should.
+    Degraded {
+        /// When it began.
+        since: SystemTime,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nothing can be sent.
+    Down {
+        /// When it began.
+        since: SystemTime,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Link {
+    /// May something be sent?
+    pub fn is_usable(&self) -> bool {
+        !matches!(self, Self::Down { .. })
+    }
+}
+
+/// How a topic keeps what is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicKind {
+    /// For those who listen now.
+    Live,
+    /// Kept, and can be read again.
+    Log,
+}
+
+/// What the engine wants a topic to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: TopicName,
+    /// How it keeps what is published.
+    pub kind: TopicKind,
+}
+
+/// What a topic is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// The number of lanes, at least 1. A lane is the unit of order.
+    pub lanes: u32,
+}
+
+/// Where to publish: one lane of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The topic.
+    pub topic: TopicName,
+    /// The lane, from 0.
+    pub lane: u32,
+}
+
+/// One message to send.
+#[derive(Clone, Debug)]
+pub struct OutFrame {
+    /// The bytes, as they shall arrive.
+    pub payload: Bytes,
+}
+
+/// One message as it arrived.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    /// The bytes.
+    pub payload: Bytes,
+    /// The lane it arrived on.
+    pub lane: u32,
+    /// The backend's own key, where it has one.
+    pub key: Option<Bytes>,
+    /// The backend's own headers, where it has them.
+    pub headers: Vec<(String, Bytes)>,
+    /// The backend's own time of the message, where it has one.
+    pub time: Option<SystemTime>,
+}
+
+/// What an [`Inbox`] has to tell.
+#[derive(Clone, Debug)]
+pub enum Inbound {
+    /// A message.
+    Message(Raw),
+    /// The transport had to drop messages that had reached this process, because the reader was too slow; how many,
+    /// where it knows. Stands where they would have stood.
+    Dropped(Option<u64>),
+    /// The subscription was interrupted and made anew: what was sent meanwhile did not arrive.
+    Resubscribed,
+}
+
+/// A word from the backend that a source is probably gone. Never proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// The backend has lost sight of this source.
+    Gone(SourceId),
+    /// The backend sees this source (again).
+    Seen(SourceId),
+}
+
+/// A publish that did not succeed as a whole.
+#[derive(Clone, Debug)]
+pub struct PublishFailed {
+    /// So many of the first frames were accepted.
+    pub accepted: usize,
+    /// What is known of the others.
+    pub outcome: Outcome,
+    /// Why.
+    pub error: Error,
+}
+
+/// What is known of a frame whose publish failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is certain that it was not accepted.
+    NotStored,
+    /// It may have been accepted, and may still be.
+    Unknown,
+}
+
+/// A backend, connected or trying to be.
+///
+/// Dropping a transport without [`close`](Transport::close) is a crash as far as others can tell, and must leave
+/// no task behind.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// What it can do. Never changes.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// The state of the connection, now and whenever it changes.
+    fn link(&self) -> watch::Receiver<Link>;
+
+    /// Verifies that the topic exists and is as the spec says, or makes it so where that needs no permission.
+    async fn open(&self, topic: &TopicSpec) -> Result<TopicInfo>;
+
+    /// Sends frames in order, in the order of the calls. The future owns what it needs and ends by `by`; dropped
+    /// before it ends, the outcome of its frames is unknown.
+    fn publish(
+        &self,
+        to: &Address,
+        frames: Vec<OutFrame>,
+        by: Instant,
+    ) -> BoxFuture<Result<(), PublishFailed>>;
+
+    /// Subscribes to a live topic. When this returns, what is published from now on arrives, as far as the backend
+    /// can tell.
+    async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>>;
+
+    /// Tells the backend who this process is, so that others get a hint when it goes, and returns the hints about
+    /// others. `None` where the backend has none.
+    async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>>;
+
+    /// Ends everything in an orderly way, by `by` at the latest. Later calls fail with `Closed`; inboxes end.
+    async fn close(&self, by: Instant) -> Result<()>;
+}
+
+/// One subscription at the transport. Dropping it ends the subscription.
+#[async_trait]
+pub trait Inbox: Send {
+    /// Waits until there is something, then appends what is there to `into`, at most `messages_max`.
+    ///
+    /// # Errors
+    /// `Closed` when the transport was closed; any other error is final too.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn recv(&mut self, messages_max: usize, into: &mut Vec<Inbound>) -> Result<()>;
+}
