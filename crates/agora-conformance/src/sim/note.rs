@@ -1,0 +1,39 @@
+//! The event that a run publishes: it says what it is, so that whoever gets it can tell whether it is the right one.
+
+use agora_core::event::Event;
+use serde::{Deserialize, Serialize};
+
+use crate::history::{Life, Topic, Value};
+
+/// See above.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    node: u8,
+    turn: u8,
+    topic: u8,
+    n: u64,
+    padding: Vec<u8>,
+}
+
+impl Event for Note {
+    const KIND: &'static str = "sim.note";
+}
+
+impl Note {
+    pub(super) fn new(value: Value, bytes: usize) -> Self {
+        let (node, turn, topic, n) = (value.life.node, value.life.turn, value.topic.0, value.n);
+        Self { node, turn, topic, n, padding: padding(value, bytes) }
+    }
+
+    /// What it is; `None` where its padding is not that of what it says.
+    pub(super) fn value(&self) -> Option<Value> {
+        let life = Life { node: self.node, turn: self.turn };
+        let value = Value { life, topic: Topic(self.topic), n: self.n };
+        (self.padding == padding(value, self.padding.len())).then_some(value)
+    }
+}
+
+fn padding(value: Value, bytes: usize) -> Vec<u8> {
+    let seed = [value.life.node, value.life.turn, value.topic.0, value.n.to_le_bytes()[0]];
+    seed.iter().copied().cycle().take(bytes).collect()
+}
