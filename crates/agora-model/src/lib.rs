@@ -1,0 +1,15 @@
+//! Explores agora's delivery state machines, the very types that the engine runs, against the strongest adversary
+//! there is: whatever was ever sent may arrive at any time, any number of times, in any order, or never, and
+//! verdicts about the living and the dead may be wrong.
+//!
+//! | model | subject | question |
+//! |---|---|---|
+//! | [`live`] | [`Sequencer`](agora_core::live::Sequencer) | is anything ever lost silently, repeated, reordered, or owed for ever? |
+//! | [`repair`] | [`Receiver`](agora_core::live::Receiver) and [`Source`](agora_core::live::Source), timed | does every hole end, and is none given up lightly? |
+//!
+//! The tests run bounds that take seconds. `cargo run --release -p agora-model -- deep` runs larger ones.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod live;
+pub mod repair;

@@ -1,0 +1,57 @@
+//! `agora-model deep` explores larger bounds than the tests do, for minutes. Exit status 0 only if all hold.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to whoever started it")]
+
+use std::process::ExitCode;
+
+use agora_model::check::{Report, check};
+use agora_model::live::Live;
+use agora_model::repair::Repair;
+
+/// Enough for an hour, and what 16 GB hold.
+const STATES_MAX: usize = 300_000_000;
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() != Some("deep") {
+        eprintln!("usage: agora-model deep [TEXT]   explore all bounds, or those whose name contains TEXT");
+        return ExitCode::from(2);
+    }
+    let only = std::env::args().nth(2).unwrap_or_default();
+    let mut good = true;
+    let mut tell = |report: Report| {
+        println!("{report}");
+        good &= report.is_good_so_far();
+    };
+    for (name, model) in live().into_iter().filter(|(name, _)| name.contains(&only)) {
+        tell(check(name, model, Some(STATES_MAX)));
+    }
+    for (name, model) in repair().into_iter().filter(|(name, _)| name.contains(&only)) {
+        tell(check(name, model, Some(STATES_MAX)));
+    }
+    ExitCode::from(u8::from(!good))
+}
+
+fn live() -> [(&'static str, Live); 6] {
+    let two = Live { events: 2, ..Live::SMALL };
+    let one = Live { lives: 1, ..two };
+    [
+        ("live: two lives, two verdicts", Live { hellos: 2, verdicts: 2, ..Live::SMALL }),
+        ("live: two lives of two events", two),
+        ("live: two subscriptions, three events", Live { events: 3, subs: 2, hellos: 2, verdicts: 2, ..one }),
+        ("live: one life, three verdicts", Live { events: 4, kept: 2, hellos: 3, verdicts: 3, ..one }),
+        (
+            "live: little memory, large frames",
+            Live { events: 6, frame_events: 2, held_max: 1, drops: 1, ..one },
+        ),
+        ("live: subscriptions that end", Live { events: 3, subs: 2, ends: true, drops: 1, ..one }),
+    ]
+}
+
+fn repair() -> [(&'static str, Repair); 3] {
+    let base = Repair { events: 2, losses: 5, slow: 0, echoes: 0 };
+    [
+        ("repair: slow messages", Repair { slow: 2, ..base }),
+        ("repair: answers to others", Repair { echoes: 4, ..base }),
+        ("repair: three events", Repair { events: 3, losses: 4, ..base }),
+    ]
+}
