@@ -1,0 +1,38 @@
+#![doc = include_str!("docs.md")]
+#![forbid(unsafe_code)]
+
+mod builder;
+mod bus;
+mod host;
+mod url;
+
+pub use builder::{Builder, CONNECT_TIMEOUT, DEFAULT_CLUSTER};
+pub use bus::Bus;
+pub use host::host_node_name;
+
+pub use agora_core::bus::{
+    BusConfig, Clock, Delivery, Foreign, Gap, MemberChange, Members, Missing, Publish, Publisher, Receipt,
+    Received, Start, Stats, Subscribe, Subscription, Topics,
+};
+pub use agora_core::codec::Record;
+pub use agora_core::event::{DecodeError, Event, Events, Key, RawBytes, Unknown};
+pub use agora_core::id::{ClusterName, Incarnation, NodeId, NodeName, SourceId, TopicName};
+pub use agora_core::limits::Limits;
+pub use agora_core::live::Reason;
+pub use agora_core::membership::{Member, MemberEvent, MemberInfo, MemberState, MembershipConfig};
+pub use agora_core::transport::{Capabilities, Durability, Link, Support};
+pub use agora_core::{Error, ErrorKind, Result, events, for_each_builtin};
+
+/// The events that every clustered service needs: mailboxes, push, blocked addresses, certificates, and more.
+pub use agora_core::event::builtin;
+/// The in-memory transport, with faults on demand: for the tests of your own service.
+pub use agora_core::memory;
+
+/// Everything of `agora-core`, for those who need more than this crate's root shows.
+pub use agora_core as core;
+/// For events without a dependency on serde of one's own: derive with `#[serde(crate = "agora::serde")]`.
+pub use serde;
+
+/// The transport over Zenoh: peer to peer, with no server.
+#[cfg(feature = "zenoh")]
+pub use agora_zenoh as zenoh;
