@@ -1,0 +1,6 @@
+//! The commands, each in a file of its own.
+
+pub(crate) mod members;
+pub(crate) mod node;
+pub(crate) mod publish;
+pub(crate) mod subscribe;

@@ -1,0 +1,67 @@
+//! `agora node`: a member until it is interrupted.
+
+use agora::{Bus, MemberChange, Start};
+
+use super::subscribe::{closed, established, print};
+use crate::args::{Global, Node};
+use crate::failure::Failure;
+use crate::io::Interrupt;
+use crate::json::{MemberLine, Note};
+use crate::output::Output;
+use crate::session::{Part, joined_or_warned, with_bus};
+use crate::text;
+
+pub(crate) async fn run(
+    global: &Global,
+    args: Node,
+    output: &mut Output,
+    interrupt: &mut Interrupt,
+) -> Result<u8, Failure> {
+    let part = Part { member: true, tags: args.tags, publish_timeout: None };
+    with_bus(global, part, interrupt, output.reader_gone(), async |bus: &Bus| {
+        // Before anything is waited for: nobody who joins meanwhile is missed.
+        let mut members = bus.members();
+        joined_or_warned(bus, output, global.connect_timeout).await;
+        ready(bus, output);
+        if args.topics.is_empty() {
+            loop {
+                let change = members.next().await;
+                member(change, output).await?;
+            }
+        }
+        let mut events = bus.subscribe(args.topics.as_slice()).start(Start::Live).await?;
+        established(bus, &args.topics, output);
+        loop {
+            tokio::select! {
+                change = members.next() => member(change, output).await?,
+                delivery = events.try_next() => match delivery? {
+                    Some(delivery) => print(bus, &delivery, output).await?,
+                    None => return Err(closed()),
+                },
+            }
+        }
+    })
+    .await
+}
+
+fn ready(bus: &Bus, output: &Output) {
+    let (node, cluster) = (bus.config().node.as_str(), bus.config().cluster.as_str());
+    let (incarnation, backend) = (bus.me().incarnation.to_string(), bus.capabilities().backend);
+    let text =
+        format!("{node} ({incarnation}) is a member of cluster {cluster} over {backend}; Ctrl-C leaves");
+    output.note(&Note::Ready { node, incarnation, cluster, backend }, || text);
+}
+
+async fn member(change: Option<MemberChange>, output: &mut Output) -> Result<(), Failure> {
+    match change {
+        None => Err(closed()),
+        Some(MemberChange::Event(event)) => match (MemberLine::event(&event), text::member_event(&event)) {
+            (Some(line), Some(text)) => output.say(&line, || text).await,
+            _ => Ok(()),
+        },
+        Some(MemberChange::Missed(count)) => {
+            output.say(&MemberLine::missed(count), || format!("{count} changes were missed")).await
+        }
+        Some(_) => Ok(()),
+    }
+}

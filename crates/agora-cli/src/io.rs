@@ -1,0 +1,132 @@
+//! Where a run reads, writes, and learns that it is to end.
+
+use std::io::{IsTerminal, Write};
+use std::process;
+
+use tokio::io::AsyncRead;
+use tokio::sync::watch;
+
+use crate::failure::INTERRUPTED;
+
+/// The world around a run of the command line.
+pub struct Io {
+    /// The standard input.
+    pub stdin: Box<dyn AsyncRead + Send + Unpin>,
+    /// The standard output: what was asked for, and nothing else.
+    pub stdout: Box<dyn Write + Send>,
+    /// The standard error: what went wrong, and what goes on.
+    pub stderr: Box<dyn Write + Send>,
+    /// Is the standard input a terminal? Then nobody types an event into it by accident.
+    pub stdin_is_terminal: bool,
+    /// May the standard output be coloured?
+    pub color: bool,
+    /// The variable `AGORA_URL`.
+    pub url: Option<String>,
+    /// Set when the run is to end.
+    pub interrupt: Interrupt,
+    /// May this run set the process's logger?
+    pub logging: bool,
+}
+
+impl Io {
+    /// The streams, variables and signals of this process. Ctrl-C and SIGTERM end the run in an orderly way; the
+    /// second one ends the process.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn of_process() -> Self {
+        let stdout = std::io::stdout();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            stdin: Box::new(tokio::io::stdin()),
+            color: stdout.is_terminal() && !no_color,
+            stdout: Box::new(stdout),
+            stderr: Box::new(std::io::stderr()),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+            url: std::env::var("AGORA_URL").ok().filter(|url| !url.is_empty()),
+            interrupt: Interrupt::of_process(),
+            logging: true,
+        }
+    }
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io").field("color", &self.color).finish_non_exhaustive()
+    }
+}
+
+/// Tells a run that it is to end.
+#[derive(Clone, Debug)]
+pub struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    /// An interrupt, and what sets it: send `true`.
+    pub fn channel() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    fn of_process() -> Self {
+        let (sender, interrupt) = Self::channel();
+        tokio::spawn(async move {
+            let mut signals = Signals::new();
+            signals.next().await;
+            sender.send_replace(true);
+            signals.next().await;
+            process::exit(i32::from(INTERRUPTED));
+        });
+        interrupt
+    }
+
+    /// Returns when the run is to end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn wait(&mut self) {
+        if self.0.wait_for(|set| *set).await.is_err() {
+            // Nobody is left who could interrupt.
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    /// A signal that cannot be listened to keeps its default: it ends the process.
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    async fn next(&mut self) {
+        std::future::poll_fn(|cx| {
+            let any = self
+                .0
+                .iter_mut()
+                .any(|signal| matches!(signal.poll_recv(cx), std::task::Poll::Ready(Some(()))));
+            if any { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The command line of agora, as a library, so that all of it can be tested in one process.
+//!
+//! The binary `agora` is [`run`] with the real arguments, streams and signals.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+#[cfg(unix)]
+mod demo;
+mod duration;
+mod failure;
+mod io;
+mod json;
+mod kinds;
+mod logging;
+mod output;
+mod run;
+mod session;
+mod text;
+
+pub use io::{Interrupt, Io};
+pub use run::run;

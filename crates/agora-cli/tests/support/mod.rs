@@ -1,0 +1,163 @@
+//! Runs of the command line in this process, with streams that a test can watch.
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use agora_cli::{Interrupt, Io};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// However slow the machine is, a line has come by then.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A stream whose lines arrive at a receiver.
+struct Lines {
+    partial: Vec<u8>,
+    lines: mpsc::UnboundedSender<String>,
+    /// So many lines are taken; then the reader is gone.
+    left: Option<usize>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.partial.push(*byte);
+                continue;
+            }
+            if self.left == Some(0) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.left = self.left.map(|left| left - 1);
+            let line = String::from_utf8(std::mem::take(&mut self.partial)).unwrap();
+            drop(self.lines.send(line));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A run that goes on.
+pub(crate) struct Running {
+    pub(crate) stdout: mpsc::UnboundedReceiver<String>,
+    pub(crate) stderr: mpsc::UnboundedReceiver<String>,
+    interrupt: watch::Sender<bool>,
+    task: JoinHandle<u8>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: u8,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: Vec<String>,
+}
+
+impl Ended {
+    /// The lines of the standard output as JSON.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.stdout.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn assert_code(self, code: u8) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+}
+
+impl Running {
+    /// As Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        self.interrupt.send_replace(true);
+    }
+
+    /// The next line of the standard output.
+    pub(crate) async fn line(&mut self) -> String {
+        timeout(SOON, self.stdout.recv()).await.expect("no line came").expect("the output has ended")
+    }
+
+    /// Reads lines of the standard output until one holds this.
+    pub(crate) async fn line_with(&mut self, part: &str) -> String {
+        wait_line(&mut self.stdout, part).await
+    }
+
+    /// Reads lines of the standard error until one holds this.
+    pub(crate) async fn error_with(&mut self, part: &str) -> String {
+        wait_line(&mut self.stderr, part).await
+    }
+
+    pub(crate) async fn end(mut self) -> Ended {
+        let code = timeout(SOON, self.task).await.expect("it has not ended").unwrap();
+        let rest = |lines: &mut mpsc::UnboundedReceiver<String>| {
+            std::iter::from_fn(|| lines.try_recv().ok()).collect::<Vec<_>>()
+        };
+        Ended { code, stdout: rest(&mut self.stdout), stderr: rest(&mut self.stderr) }
+    }
+}
+
+async fn wait_line(lines: &mut mpsc::UnboundedReceiver<String>, part: &str) -> String {
+    let mut seen = VecDeque::new();
+    let found = timeout(SOON, async {
+        while let Some(line) = lines.recv().await {
+            if line.contains(part) {
+                return Some(line);
+            }
+            seen.push_back(line);
+        }
+        None
+    })
+    .await;
+    match found {
+        Ok(Some(line)) => line,
+        _ => panic!("no line holds {part:?}; there were {seen:#?}"),
+    }
+}
+
+/// What surrounds a run.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) stdin: &'static str,
+    pub(crate) stdin_is_terminal: bool,
+    pub(crate) url: Option<&'static str>,
+    /// The reader of the standard output takes so many lines, and is gone.
+    pub(crate) stdout_lines: Option<usize>,
+}
+
+impl World {
+    pub(crate) fn start(self, args: &[&str]) -> Running {
+        let (out, stdout) = mpsc::unbounded_channel();
+        let (err, stderr) = mpsc::unbounded_channel();
+        let (interrupt, interrupted) = Interrupt::channel();
+        let io = Io {
+            stdin: Box::new(io::Cursor::new(self.stdin)),
+            stdout: Box::new(Lines { partial: Vec::new(), lines: out, left: self.stdout_lines }),
+            stderr: Box::new(Lines { partial: Vec::new(), lines: err, left: None }),
+            stdin_is_terminal: self.stdin_is_terminal,
+            color: false,
+            url: self.url.map(str::to_owned),
+            interrupt: interrupted,
+            logging: false,
+        };
+        let args: Vec<std::ffi::OsString> =
+            std::iter::once("agora").chain(args.iter().copied()).map(Into::into).collect();
+        let task = tokio::spawn(agora_cli::run(args, io));
+        Running { stdout, stderr, interrupt, task }
+    }
+}
+
+/// Starts a run.
+pub(crate) fn start(args: &[&str]) -> Running {
+    World::default().start(args)
+}
+
+/// Runs to the end.
+pub(crate) async fn run(args: &[&str]) -> Ended {
+    start(args).end().await
+}

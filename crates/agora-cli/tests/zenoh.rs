@@ -1,0 +1,124 @@
+//! The binary over Zenoh: real processes, with no server.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+#[path = "support/process.rs"]
+mod process;
+
+use nix::sys::signal::Signal;
+use process::{Agora, own_network};
+use serde_json::Value;
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn three_processes_hear_each_other_and_a_signal_is_a_leave() {
+    let url = own_network();
+    let node = |name: &str| {
+        Agora::start(&["node", "--url", &url, "--node", name, "--topic", "t", "--json", "--cluster", "test"])
+    };
+    let mut a = node("a");
+    a.error_with("established");
+    let mut b = node("b");
+    b.error_with("established");
+    a.line_with(r#""event":"joined","node":"b""#);
+
+    let publisher = Agora::start(&[
+        "publish",
+        "t",
+        "hello",
+        "--count",
+        "3",
+        "--url",
+        &url,
+        "--cluster",
+        "test",
+        "--json",
+        "--wait",
+        "30s",
+    ]);
+    let (status, receipts, errors) = publisher.end();
+    assert_eq!(status.code(), Some(0), "{errors}");
+    let sequences: Vec<_> = receipts.iter().map(|line| parse(line)["seq"].as_u64().unwrap()).collect();
+    assert_eq!(sequences, [1, 2, 3]);
+    for node in [&a, &b] {
+        for seq in 1..=3 {
+            let event = parse(&node.line_with(r#""type":"event""#));
+            assert_eq!((event["text"].as_str(), event["seq"].as_u64()), (Some("hello"), Some(seq)));
+        }
+    }
+
+    let members = Agora::start(&[
+        "members",
+        "--url",
+        &url,
+        "--cluster",
+        "test",
+        "--count",
+        "2",
+        "--wait",
+        "30s",
+        "--json",
+    ]);
+    let (status, lines, errors) = members.end();
+    assert_eq!(status.code(), Some(0), "{errors}");
+    let mut names: Vec<_> =
+        lines.iter().map(|line| parse(line)["node"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+
+    // Neither tool was ever a member: the next that a hears of anybody is that b leaves.
+    b.signal(Signal::SIGINT);
+    let next = parse(&a.line_with(r#""type":"member""#));
+    assert_eq!((next["event"].as_str(), next["node"].as_str()), (Some("left"), Some("b")));
+    let (status, _, errors) = b.end();
+    assert_eq!(status.code(), Some(130), "{errors}");
+    a.signal(Signal::SIGTERM);
+    let (status, _, errors) = a.end();
+    assert_eq!((status.code(), errors.as_str()), (Some(130), ""));
+}
+
+#[test]
+fn a_broken_pipe_ends_a_subscription_quietly() {
+    let url = own_network();
+    let mut subscriber = Agora::start(&["subscribe", "t", "--url", &url]);
+    subscriber.error_with("Ctrl-C ends");
+    let publish =
+        || Agora::start(&["publish", "t", "hello", "--count", "100", "--url", &url, "--wait", "30s"]).end();
+    assert_eq!(publish().0.code(), Some(0));
+    subscriber.line_with("#1 ");
+    subscriber.close_stdout();
+    assert_eq!(publish().0.code(), Some(0));
+    let (status, _, errors) = subscriber.end();
+    assert_eq!((status.code(), errors.trim()), (Some(0), ""));
+}
+
+#[test]
+fn nobody_there_is_an_answer_and_unreachable_is_an_error() {
+    let (status, lines, _) = Agora::start(&["members", "--url", &own_network(), "--wait", "100ms"]).end();
+    assert_eq!((status.code(), lines), (Some(1), vec!["no member was seen in cluster default".to_owned()]));
+    for mode in ["peer", "client"] {
+        // Nobody listens on port 1.
+        let url = format!("zenoh://127.0.0.1:1?mode={mode}");
+        for args in [&["members"][..], &["publish", "t", "x"]] {
+            let args = [args, &["--url", &url, "--connect-timeout", "500ms", "--json"]].concat();
+            let (status, lines, errors) = Agora::start(&args).end();
+            assert_eq!((status.code(), lines.len()), (Some(3), 0), "{args:?}: {errors}");
+            let error = parse(errors.trim());
+            assert_eq!(
+                (error["type"].as_str(), error["kind"].as_str()),
+                (Some("error"), Some("unreachable"))
+            );
+        }
+    }
+}
+
+#[test]
+fn what_zenoh_cannot_do_says_what_can() {
+    let args = ["subscribe", "t", "--from", "earliest", "--url", &own_network()];
+    let (status, _, errors) = Agora::start(&args).end();
+    assert_eq!(status.code(), Some(4), "{errors}");
+    assert!(errors.contains("help: ") && errors.contains("NATS"), "{errors}");
+}
