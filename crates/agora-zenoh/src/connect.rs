@@ -1,5 +1,6 @@
 //! Opening a session: the checks before it, and the bound on its time.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -7,17 +8,20 @@ use agora_core::{Error, ErrorKind, Result};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use zenoh::internal::runtime::{Runtime, RuntimeBuilder, ZRuntime};
+use zenoh::internal::runtime::{DynamicRuntime, Runtime, RuntimeBuilder, ZRuntime};
 use zenoh::{Session, Wait};
 
 use crate::config::ZenohConfig;
 use crate::error::error;
+use crate::handles::Handles;
 
-/// A session, and the runtime below it, which can do what a session cannot: dial a peer, and close in a given time.
+/// A session, and the runtime below it, which can do what a session cannot: dial a peer, close one connection, and
+/// close all in a given time.
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) session: Session,
     pub(crate) runtime: Runtime,
+    pub(crate) handles: Arc<Handles>,
 }
 
 impl Network {
@@ -27,12 +31,14 @@ impl Network {
         let publishers = config.aggregation().publishers().clone();
         ZRuntime::Application.block_in_place(async {
             let mut runtime = RuntimeBuilder::new(config).build().await?;
+            let handles = Arc::new(Handles::default());
+            DynamicRuntime::from(runtime.clone()).new_handler(Arc::clone(&handles) as _);
             let session = zenoh::session::init(runtime.clone().into())
                 .aggregated_subscribers(subscribers)
                 .aggregated_publishers(publishers)
                 .await?;
             match runtime.start().await {
-                Ok(()) => Ok(Self { session, runtime }),
+                Ok(()) => Ok(Self { session, runtime, handles }),
                 Err(cause) => {
                     drop(runtime.close().timeout(CLOSE_WAIT).await);
                     Err(cause)

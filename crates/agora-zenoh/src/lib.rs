@@ -4,6 +4,7 @@
 mod config;
 mod connect;
 mod error;
+mod handles;
 mod inbox;
 mod interfaces;
 mod keys;

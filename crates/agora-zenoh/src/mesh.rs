@@ -6,8 +6,11 @@
 //! not is missing. What was connected once and is lost is missing too, until its host says that nobody listens
 //! there any more, which is how a process that ended is told from a cable that was cut.
 //!
+//! A connection can also be there and pass nothing on: see [`deaf`].
+//!
 //! This module decides; it has no clock and no I/O. [`watchdog`] does what it says.
 
+mod deaf;
 mod report;
 pub(crate) mod watchdog;
 
@@ -16,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use zenoh::session::ZenohId;
 
+use deaf::Unanswered;
 pub(crate) use report::Report;
 
 /// The most members that are watched. Further ones are not: a mesh of so many is not advised anyway.
@@ -50,6 +54,7 @@ struct Member {
     /// When another member was last heard to see it.
     reported: Option<Instant>,
     lost: Option<Lost>,
+    unanswered: Unanswered,
 }
 
 #[derive(Debug)]
@@ -96,6 +101,7 @@ impl Mesh {
             match (self.connected.contains(id), &member.lost) {
                 (true, _) => member.lost = None,
                 (false, None) => {
+                    member.unanswered.forgive();
                     member.lost = Some(Lost {
                         since: now,
                         once_connected: true,
@@ -110,7 +116,33 @@ impl Mesh {
         self.forget_old(now);
     }
 
-    /// Takes what a member said of itself and of those whom it sees.
+    /// A question to everyone connected goes out now.
+    pub(crate) fn asked(&mut self, now: Instant) {
+        for member in self.members.values_mut().filter(|member| member.lost.is_none()) {
+            member.unanswered.asked(now);
+        }
+    }
+
+    /// Takes an answer, which shows that the connection passes on what is sent, both ways.
+    pub(crate) fn answered(&mut self, now: Instant, report: Report) {
+        let id = report.id;
+        self.report(now, report);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.unanswered.answered();
+        }
+    }
+
+    /// Whose connection is to be closed and made anew, because it has passed nothing on for too long. Each is named
+    /// once.
+    pub(crate) fn deaf(&mut self, now: Instant) -> Vec<ZenohId> {
+        if self.routed {
+            return Vec::new();
+        }
+        let connected = self.members.iter_mut().filter(|(_, member)| member.lost.is_none());
+        connected.filter_map(|(id, member)| member.unanswered.give_up(now).then_some(*id)).collect()
+    }
+
+    /// Takes what a member said of itself and of those whom it sees, asked or not.
     pub(crate) fn report(&mut self, now: Instant, report: Report) {
         if report.id == self.me || !self.connected.contains(&report.id) {
             return;
@@ -145,7 +177,7 @@ impl Mesh {
             next_try: now + GRACE,
             dialling: false,
         });
-        self.members.insert(id, Member { at, reported: None, lost });
+        self.members.insert(id, Member { at, reported: None, lost, unanswered: Unanswered::default() });
         true
     }
 
@@ -197,7 +229,8 @@ impl Mesh {
 
     /// Is somebody missing, or about to be known to be?
     pub(crate) fn is_troubled(&self) -> bool {
-        !self.routed && self.members.values().any(|member| member.lost.is_some())
+        let troubled = |member: &Member| member.lost.is_some() || member.unanswered.any();
+        !self.routed && self.members.values().any(troubled)
     }
 
     /// What is wrong, in words; `None` where everyone is connected.

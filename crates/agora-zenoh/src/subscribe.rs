@@ -60,10 +60,10 @@ pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result
 /// [`NOTICE_WAIT`]: a declaration overtakes no question, so whoever has answered one knows.
 fn notice(session: &Session, shared: &Shared) {
     let deadline = std::time::Instant::now() + NOTICE_WAIT;
-    let answers = watchdog::ask(session, &shared.cluster, NOTICE_WAIT);
+    let answers = watchdog::ask(session, &shared.cluster, Vec::new(), NOTICE_WAIT);
     while let Ok(answer) = answers.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now()))
     {
-        shared.news(News::Heard(answer));
+        shared.news(News::Answered(answer));
     }
 }
 

@@ -186,13 +186,13 @@ impl ZenohTransport {
         self.shared.control.submit(move |_| {
             let start = || {
                 watch_connections(&network.session, &shared)?;
-                let answer = watchdog::declare(&network, &shared.cluster)?;
-                if mode == Mode::Peer {
-                    let (bell, news) = Bell::new();
-                    *lock(&shared.bell) = Some(bell.clone());
-                    watchdog::start(network, &shared, answer, bell, news)?;
+                if mode != Mode::Peer {
+                    return watchdog::declare(&network, &shared.cluster, None).map(drop);
                 }
-                Ok(())
+                let (bell, news) = Bell::new();
+                *lock(&shared.bell) = Some(bell.clone());
+                let answer = watchdog::declare(&network, &shared.cluster, Some(bell.clone()))?;
+                watchdog::start(network, &shared, answer, bell, news)
             };
             drop(done.send(start()));
         })?;

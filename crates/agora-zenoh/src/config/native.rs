@@ -124,7 +124,9 @@ pub(super) fn from_settings(settings: &Settings) -> Result<zenoh::Config> {
     set("transport/link/tx/keep_alive", json!(KEEP_ALIVES_PER_LEASE))?;
     set(WAIT_BEFORE_CLOSE_KEY, json!(WAIT_BEFORE_CLOSE_US))?;
     set("transport/link/rx/max_message_size", json!(MESSAGE_BYTES_MAX))?;
-    let handshake = settings.lease.as_millis();
+    // A connection to a node that hangs waits to be answered for so long. Not for the lease itself: a node that hangs
+    // for twice that time would answer in the very moment in which everyone's first try runs out.
+    let handshake = settings.lease.as_millis() * 5 / 4;
     set("transport/unicast/open_timeout", json!(handshake))?;
     set("transport/unicast/accept_timeout", json!(handshake))?;
     if let (Some(user), Some(file)) = (&settings.user, &settings.password_file) {

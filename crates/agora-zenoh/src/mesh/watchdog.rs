@@ -12,7 +12,7 @@ use agora_core::{ErrorKind, Result};
 use zenoh::Wait;
 use zenoh::config::WhatAmI;
 use zenoh::internal::runtime::ZRuntime;
-use zenoh::qos::CongestionControl;
+use zenoh::qos::{CongestionControl, Priority};
 use zenoh::query::{ConsolidationMode, QueryTarget};
 use zenoh::sample::Locality;
 use zenoh::session::ZenohId;
@@ -46,7 +46,9 @@ pub(crate) enum News {
     /// A connection came or went.
     Changed,
     /// Somebody has answered a question of this node.
-    Heard(Vec<u8>),
+    Answered(Vec<u8>),
+    /// Somebody has asked, and said who it is.
+    Asked(Vec<u8>),
     /// What came of a try to reach somebody.
     Tried(ZenohId, Tried),
 }
@@ -72,7 +74,11 @@ impl Bell {
 
 /// Declares what others may ask of this node: its report. Every node does, so that the question also serves as a
 /// way to wait until others have taken notice of something.
-pub(crate) fn declare(network: &Network, cluster: &ClusterName) -> Result<Arc<Mutex<Vec<u8>>>> {
+pub(crate) fn declare(
+    network: &Network,
+    cluster: &ClusterName,
+    bell: Option<Bell>,
+) -> Result<Arc<Mutex<Vec<u8>>>> {
     let me = network.session.zid();
     let answer = Arc::new(Mutex::new(Report { id: me, at: Vec::new(), sees: Vec::new() }.encode()));
     let (said, key) = (Arc::clone(&answer), keys::node(cluster, &me));
@@ -81,6 +87,9 @@ pub(crate) fn declare(network: &Network, cluster: &ClusterName) -> Result<Arc<Mu
         .declare_queryable(key.clone())
         .callback(move |query| {
             let report = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let (Some(bell), Some(asker)) = (&bell, query.payload()) {
+                bell.tell(News::Asked(asker.to_bytes().into_owned()));
+            }
             // Runs on a receive thread. The answer goes the way the question said: dropped rather than waited for.
             if let Err(cause) = query.reply(key.clone(), report).wait() {
                 tracing::debug!(%cause, "could not answer who is connected");
@@ -92,12 +101,20 @@ pub(crate) fn declare(network: &Network, cluster: &ClusterName) -> Result<Arc<Mu
     Ok(answer)
 }
 
-/// Asks every node of the cluster that is connected for its report. The receiver ends when all have answered, or
-/// after `wait`.
-pub(crate) fn ask(session: &zenoh::Session, cluster: &ClusterName, wait: Duration) -> Receiver<Vec<u8>> {
+/// Asks every node of the cluster that is connected for its report, and tells it one's own. The receiver ends when
+/// all have answered, or after `wait`.
+pub(crate) fn ask(
+    session: &zenoh::Session,
+    cluster: &ClusterName,
+    report: Vec<u8>,
+    wait: Duration,
+) -> Receiver<Vec<u8>> {
     let (sender, answers) = sync_channel(super::MEMBERS_MAX);
     let asked = session
         .get(keys::node_all(cluster))
+        .payload(report)
+        // The queues of the control topic: that those of the data are full must not look like a silence.
+        .priority(Priority::InteractiveHigh)
         .target(QueryTarget::All)
         .consolidation(ConsolidationMode::None)
         .allowed_destination(Locality::Remote)
@@ -153,6 +170,7 @@ impl Watchdog {
             self.look();
             // First the lost ones: a host that refuses has lost a process, and then nothing is wrong.
             self.dial();
+            self.close_deaf();
             if Instant::now() >= survey_at {
                 self.survey();
                 surveyed = Instant::now();
@@ -170,7 +188,8 @@ impl Watchdog {
                         let soon = (Instant::now() + SETTLE).max(surveyed + SURVEY_TROUBLED);
                         survey_at = survey_at.min(soon);
                     }
-                    News::Heard(answer) => self.heard(&answer),
+                    News::Answered(report) => self.heard(&report, Mesh::answered),
+                    News::Asked(report) => self.heard(&report, Mesh::report),
                     News::Tried(id, outcome) => {
                         self.dials -= 1;
                         tracing::debug!(node = %id, ?outcome, "dialled a node that is missing");
@@ -193,17 +212,27 @@ impl Watchdog {
     }
 
     fn survey(&mut self) {
-        let answers = ask(&self.network.session, &self.cluster, SURVEY_WAIT);
+        self.mesh.asked(Instant::now());
+        let report = self.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answers = ask(&self.network.session, &self.cluster, report, SURVEY_WAIT);
         let deadline = Instant::now() + SURVEY_WAIT;
         while let Ok(answer) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            self.heard(&answer);
+            self.heard(&answer, Mesh::answered);
         }
     }
 
-    fn heard(&mut self, answer: &[u8]) {
-        match Report::decode(answer) {
-            Some(report) => self.mesh.report(Instant::now(), report),
+    fn heard(&mut self, report: &[u8], take: fn(&mut Mesh, Instant, Report)) {
+        match Report::decode(report) {
+            Some(report) => take(&mut self.mesh, Instant::now(), report),
             None => tracing::debug!("what a node said of its connections cannot be read"),
+        }
+    }
+
+    /// Closes the connections that pass nothing on. They are then lost, and dialled like any other.
+    fn close_deaf(&mut self) {
+        for id in self.mesh.deaf(Instant::now()) {
+            tracing::warn!(node = %id, "a connection passes nothing on, and is made anew");
+            self.network.handles.close(&id);
         }
     }
 
