@@ -24,6 +24,8 @@ pub struct Io {
     pub url: Option<String>,
     /// Set when the run is to end.
     pub interrupt: Interrupt,
+    /// Set when nobody reads the standard output any more, where that shows before something is written.
+    pub reader_gone: Interrupt,
     /// May this run set the process's logger?
     pub logging: bool,
 }
@@ -45,9 +47,39 @@ impl Io {
             stdin_is_terminal: std::io::stdin().is_terminal(),
             url: std::env::var("AGORA_URL").ok().filter(|url| !url.is_empty()),
             interrupt: Interrupt::of_process(),
+            reader_gone: reader_gone(),
             logging: true,
         }
     }
+}
+
+/// Watches the standard output of this process. A reader that goes away shows at the next write; where there may be
+/// none for hours, as in `agora subscribe quiet | head -1`, that would be too late.
+#[cfg(unix)]
+fn reader_gone() -> Interrupt {
+    use std::os::fd::AsFd;
+
+    use nix::errno::Errno;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    let (sender, gone) = Interrupt::channel();
+    let watch = move || {
+        let stdout = std::io::stdout();
+        // Errors and hang-ups are told without being asked for; of a file there are none, and this waits for ever.
+        let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        if watched[0].any() == Some(true) {
+            sender.send_replace(true);
+        }
+    };
+    // Without the thread, the next write tells.
+    drop(std::thread::Builder::new().name("agora-reader".into()).spawn(watch));
+    gone
+}
+
+#[cfg(not(unix))]
+fn reader_gone() -> Interrupt {
+    Interrupt::channel().1
 }
 
 impl std::fmt::Debug for Io {
@@ -56,12 +88,12 @@ impl std::fmt::Debug for Io {
     }
 }
 
-/// Tells a run that it is to end.
+/// Tells a run, once, of something that ends it.
 #[derive(Clone, Debug)]
 pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// An interrupt, and what sets it: send `true`.
+    /// An interrupt, and what sets it: send `true`. Where the sender is dropped instead, it is never set.
     pub fn channel() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
@@ -79,13 +111,13 @@ impl Interrupt {
         interrupt
     }
 
-    /// Returns when the run is to end.
+    /// Returns when it is set.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn wait(&mut self) {
         if self.0.wait_for(|set| *set).await.is_err() {
-            // Nobody is left who could interrupt.
+            // Nobody is left who could set it.
             std::future::pending().await
         }
     }

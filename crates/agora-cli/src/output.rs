@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::Failure;
+use crate::io::Interrupt;
 use crate::json;
 
 /// Lines that wait to be written.
@@ -27,6 +28,7 @@ pub(crate) struct Output {
     lines: Option<mpsc::Sender<String>>,
     /// How the writing ended; taken when that is known.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
+    reader_gone: Interrupt,
     stderr: Mutex<Box<dyn Write + Send>>,
 }
 
@@ -34,6 +36,7 @@ impl Output {
     pub(crate) fn new(
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
+        reader_gone: Interrupt,
         json: bool,
     ) -> io::Result<Self> {
         let (lines, receiver) = mpsc::channel(LINES_MAX);
@@ -42,7 +45,7 @@ impl Output {
             // Whoever waited for the end may be gone.
             let _ = end.send(write_lines(stdout, receiver));
         })?;
-        Ok(Self { json, lines: Some(lines), ended: Some(ended), stderr: Mutex::new(stderr) })
+        Ok(Self { json, lines: Some(lines), ended: Some(ended), reader_gone, stderr: Mutex::new(stderr) })
     }
 
     /// Is the output JSON?
@@ -105,12 +108,24 @@ impl Output {
         let _ = stderr.flush();
     }
 
-    /// Returns when nobody reads the output any more. It may stay in use meanwhile.
-    pub(crate) fn reader_gone(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Returns when a line could not be written. The output may stay in use meanwhile.
+    pub(crate) fn broken(&self) -> impl Future<Output = ()> + Send + use<> {
         let lines = self.lines.clone();
         async move {
             if let Some(lines) = lines {
                 lines.closed().await;
+            }
+        }
+    }
+
+    /// Returns when nobody reads the output any more, even if nothing is written: for commands that do nothing but
+    /// tell. The output may stay in use meanwhile.
+    pub(crate) fn reader_gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (broken, mut gone) = (self.broken(), self.reader_gone.clone());
+        async move {
+            tokio::select! {
+                () = broken => {}
+                () = gone.wait() => {}
             }
         }
     }

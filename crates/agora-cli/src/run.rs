@@ -21,13 +21,13 @@ use crate::{commands, logging};
 /// Dropped before it returns, a node that has joined has crashed, as far as the others can tell.
 pub async fn run(args: impl IntoIterator<Item = OsString>, io: Io) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let Io { stdin, stdout, stderr, stdin_is_terminal, color, url, mut interrupt, logging } = io;
+    let Io { stdin, stdout, stderr, stdin_is_terminal, color, url, mut interrupt, reader_gone, logging } = io;
     let parsed = Arguments::try_parse_from(&args);
     let json = match &parsed {
         Ok(arguments) => arguments.global.json,
         Err(_) => args.iter().any(|arg| arg == OsStr::new("--json")),
     };
-    let Ok(mut output) = Output::new(stdout, stderr, json) else { return NEGATIVE };
+    let Ok(mut output) = Output::new(stdout, stderr, reader_gone, json) else { return NEGATIVE };
     let Arguments { mut global, command } = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return not_parsed(&error, output, color).await,

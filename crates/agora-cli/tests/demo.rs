@@ -6,6 +6,7 @@
 mod process;
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Mutex;
 
 use nix::sys::signal::Signal;
@@ -130,9 +131,9 @@ fn a_demo_that_is_killed_leaves_no_process_behind() {
 #[test]
 fn a_reader_that_goes_away_ends_the_demo() {
     let _alone = alone();
-    let mut demo = Agora::start(&["demo"]);
-    demo.line_with("started as process");
-    demo.close_stdout();
+    let demo = Agora::start_read_by(&["demo"], Command::new("head").args(["-n", "4"]));
+    let pid = demo.line_with("started as process").rsplit(' ').next().unwrap().parse().unwrap();
     let (status, _, errors) = demo.end();
     assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
+    wait_gone(&[pid]);
 }

@@ -253,6 +253,7 @@ async fn an_interrupt_ends_a_read_of_the_standard_input() {
         color: false,
         url: None,
         interrupt,
+        reader_gone: agora_cli::Interrupt::channel().1,
         logging: false,
     };
     let args = ["agora", "publish", "t", "-", "--url", "memory:cli-stdin"].map(Into::into);

@@ -54,7 +54,7 @@ pub(crate) async fn run(
         () = interrupt.wait() => return Err(Failure::Interrupted),
     };
     let part = Part { publish_timeout: Some(args.timeout), ..Part::default() };
-    with_bus(global, part, interrupt, output.reader_gone(), async |bus: &Bus| {
+    with_bus(global, part, interrupt, output.broken(), async |bus: &Bus| {
         let publisher = bus.publisher(&args.topic)?;
         joined(bus, global.connect_timeout).await?;
         look_for_somebody(bus, args.wait, output).await;

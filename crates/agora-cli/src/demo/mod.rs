@@ -59,6 +59,7 @@ pub(crate) async fn run(
     interrupt: &mut Interrupt,
 ) -> Result<u8, Failure> {
     let setting = setting(global)?;
+    let reader_gone = output.reader_gone();
     let mut timeline = Timeline::new(output, color);
     // Dropping the play kills its processes.
     tokio::select! {
@@ -71,6 +72,7 @@ pub(crate) async fn run(
             )),
         },
         () = interrupt.wait() => Err(Failure::Interrupted),
+        () = reader_gone => Err(Failure::OutputClosed),
     }
 }
 

@@ -143,6 +143,7 @@ impl World {
             color: false,
             url: self.url.map(str::to_owned),
             interrupt: interrupted,
+            reader_gone: Interrupt::channel().1,
             logging: false,
         };
         let args: Vec<std::ffi::OsString> =

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "not every test uses all of it")]
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -20,32 +20,47 @@ pub(crate) fn own_network() -> String {
 /// A process of the binary. Dropping it kills it.
 pub(crate) struct Agora {
     process: Child,
-    lines: Option<Receiver<String>>,
+    lines: Receiver<String>,
     stderr: Option<ChildStderr>,
+}
+
+fn spawn(args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_agora"))
+        .args(args)
+        .env_remove("AGORA_URL")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The lines of a process, read by a thread of their own, which then waits for its end.
+fn lines_of(stdout: ChildStdout, process: Option<Child>) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        // Nobody waits for the lines of a test that has failed.
+        lines.for_each(|line| drop(sender.send(line)));
+        process.map(|mut process| process.wait())
+    });
+    lines
 }
 
 impl Agora {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_agora"))
-            .args(args)
-            .env_remove("AGORA_URL")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        let stderr = process.stderr.take();
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                // Nobody reads on: the pipe closes.
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { process, lines: Some(lines), stderr }
+        let mut process = spawn(args);
+        let lines = lines_of(process.stdout.take().unwrap(), None);
+        Self { stderr: process.stderr.take(), process, lines }
+    }
+
+    /// Its standard output is read by another program, whose own output is the lines.
+    pub(crate) fn start_read_by(args: &[&str], reader: &mut Command) -> Self {
+        let mut process = spawn(args);
+        let output = Stdio::from(process.stdout.take().unwrap());
+        let mut reader = reader.stdin(output).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = lines_of(reader.stdout.take().unwrap(), Some(reader));
+        Self { stderr: process.stderr.take(), process, lines }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -62,7 +77,7 @@ impl Agora {
         let mut seen = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.as_ref().unwrap().recv_timeout(left) {
+            match self.lines.recv_timeout(left) {
                 Ok(line) if line.contains(part) => return line,
                 Ok(line) => seen.push(line),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -82,11 +97,6 @@ impl Agora {
         }
     }
 
-    /// Reads no more of the standard output: the next line that is written breaks the pipe.
-    pub(crate) fn close_stdout(&mut self) {
-        self.lines = None;
-    }
-
     /// Waits for the end: status, the rest of the output, and of the errors.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         let deadline = Instant::now() + SOON * 2;
@@ -98,7 +108,7 @@ impl Agora {
             // There is no event to wait for that also has a deadline.
             std::thread::sleep(Duration::from_millis(20));
         };
-        let lines = self.lines.take().map_or_else(Vec::new, |lines| lines.iter().collect());
+        let lines = self.lines.iter().collect();
         let mut errors = String::new();
         self.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         (status, lines, errors)
