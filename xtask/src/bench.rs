@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the benchmarks, by what they measure.
 
+mod reach;
+
 use clap::ValueEnum;
 
 use crate::run::{self, Failure, Result};
@@ -15,7 +17,7 @@ pub(crate) struct Args {
     args: Vec<String>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// Encoding, decoding and routing of frames against bincode, JSON and postcard
     Codec,
@@ -46,5 +48,10 @@ pub(crate) fn run(args: &Args) -> Result {
     if !args.args.is_empty() {
         command.arg("--").args(&args.args);
     }
-    run::step(command)
+    run::step(command)?;
+    // With a filter some of the figures would be those of an earlier run.
+    if args.what == What::Codec && args.args.is_empty() {
+        reach::print(&workspace::target())?;
+    }
+    Ok(())
 }

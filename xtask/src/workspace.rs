@@ -14,6 +14,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Every file of the repository, by its path from the root: what git knows, and what is new and not ignored. In
 /// alphabetical order; a file that was deleted but not yet committed is left out.
 pub(crate) fn files() -> Result<Vec<PathBuf>> {

@@ -205,10 +205,24 @@ pub trait Transport: Send + Sync + 'static {
     fn link(&self) -> watch::Receiver<Link>;
 
     /// Verifies that the topic exists and is as the spec says, or makes it so where that needs no permission.
+    ///
+    /// # Errors
+    /// `Unsupported` for a kind that the backend has not; `Unreachable` while the link is down; `Closed`. The engine
+    /// tries again what [`Error::is_retryable`] says, and gives the topic up for anything else.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the topic may have been made; opening it again must find it.
     async fn open(&self, topic: &TopicSpec) -> Result<TopicInfo>;
 
-    /// Sends frames in order, in the order of the calls. The future owns what it needs and ends by `by`; dropped
-    /// before it ends, the outcome of its frames is unknown.
+    /// Sends frames in order, in the order of the calls, whichever future is polled first. The future owns what it
+    /// needs and ends by `by`.
+    ///
+    /// # Errors
+    /// [`PublishFailed`]: how many of the first frames were accepted, and whether the others may have been. `NotStored`
+    /// only where that is certain.
+    ///
+    /// # Cancel safety
+    /// Dropped before it ends, the outcome of its frames is unknown.
     fn publish(
         &self,
         to: &Address,
@@ -218,13 +232,31 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Subscribes to a live topic. When this returns, what is published from now on arrives, as far as the backend
     /// can tell.
+    ///
+    /// # Errors
+    /// As [`open`](Transport::open).
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing is subscribed.
     async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>>;
 
     /// Tells the backend who this process is, so that others get a hint when it goes, and returns the hints about
-    /// others. `None` where the backend has none.
+    /// others. `None` where the backend has none. A second call replaces the first.
+    ///
+    /// # Errors
+    /// As [`open`](Transport::open).
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, this process may have been announced; the next call makes up for it.
     async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>>;
 
     /// Ends everything in an orderly way, by `by` at the latest. Later calls fail with `Closed`; inboxes end.
+    ///
+    /// # Errors
+    /// `Timeout` when something is still ending at `by`; nothing of it can be used any more all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the transport is closed, and what is left of it ends when it is dropped.
     async fn close(&self, by: Instant) -> Result<()>;
 }
 

@@ -9,6 +9,7 @@ use agora_core::event::{Event, Events, Key, Unknown};
 use agora_core::id::{ClusterName, NodeName};
 use agora_core::membership::MemberState;
 use agora_core::memory::{Space, SpaceConfig};
+use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 const TOPIC: &str = "stwt.agora";
@@ -246,4 +247,25 @@ async fn an_observer_sees_and_is_not_seen() {
         assert!(a.members().snapshot().is_empty(), "{:?}", a.members().snapshot());
         assert_eq!(a.stats().gaps, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_is_a_stream_that_ends_with_the_bus() {
+    let mut cluster = Cluster::new();
+    let (a, b) = (cluster.join("a"), cluster.join("b"));
+    let events = b.subscribe(TOPIC).typed::<Tick>().start(Start::Live).await.unwrap();
+    let publisher = a.publisher(TOPIC).unwrap();
+    for n in 1..=3 {
+        publisher.publish(&Tick(n)).await.unwrap();
+    }
+    // Accepted is not yet delivered: whoever closes too early ends the stream before them.
+    let mut events = Box::pin(events.try_filter_map(async |delivery| match delivery {
+        Delivery::Event(event) => Ok(Some(event.into_event())),
+        other => panic!("{other:?}"),
+    }));
+    let first: Vec<Tick> = events.by_ref().take(3).try_collect().await.unwrap();
+    assert_eq!(first, [Tick(1), Tick(2), Tick(3)]);
+    b.close(Duration::from_secs(5)).await.unwrap();
+    assert!(events.next().await.is_none());
+    assert!(events.next().await.is_none(), "and stays ended");
 }

@@ -26,8 +26,16 @@ pub(super) fn check(path: &Path, text: &str, exists: impl Fn(&Path) -> bool) -> 
                 Some(_) => {}
             }
         }
+        for page in pages(line).filter(|page| !exists(&workspace::root().join(page))) {
+            complaints.push(Complaint::new(number, format!("there is no `{page}`")));
+        }
     }
     complaints
+}
+
+/// The pages of the documentation that a line names in words, by their path from the root.
+fn pages(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').filter(|word| word.starts_with("docs/") && word.ends_with(".md") && !word.contains(' '))
 }
 
 /// Where every page of the documentation is listed.
@@ -88,6 +96,7 @@ mod tests {
 ```
 [out](../../a.md)
 [the machine](/etc/hosts)
+see `docs/nowhere.md`, and `docs/index.md`
 ";
         let found: Vec<(usize, String)> = check(Path::new("docs/index.md"), text, exists)
             .into_iter()
@@ -97,6 +106,7 @@ mod tests {
             (2, "`b.md` leads nowhere"),
             (6, "`../../a.md` leads out of the repository"),
             (7, "`/etc/hosts` leads out of the repository"),
+            (8, "there is no `docs/nowhere.md`"),
         ];
         assert_eq!(found, expected.map(|(line, what)| (line, what.to_owned())));
     }

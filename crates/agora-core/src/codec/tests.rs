@@ -122,6 +122,18 @@ fn a_builder_forms_the_same_frame_again() {
     assert_eq!(records(&large)[1].body(), &vec![1; BODY_BYTES_MAX][..]);
 }
 
+/// The header of 64 bytes, the name of the kind and two bytes an event: at most a tenth of bodies of 58 bytes.
+#[test]
+fn a_busy_frame_costs_little_beyond_its_bodies() {
+    let body = [7; 58];
+    let mut builder = FrameBuilder::new();
+    for _ in 0..64 {
+        builder.push(&parts("bench.mailbox.changed", None, &body)).unwrap();
+    }
+    let bytes = builder.finish(&stamp(1, 1), FrameType::Data).len();
+    assert!(bytes * 10 <= 64 * body.len() * 11, "{bytes} bytes for 64 bodies of {}", body.len());
+}
+
 #[test]
 fn what_does_not_fit_is_refused_and_leaves_the_builder_unchanged() {
     let mut builder = FrameBuilder::new();

@@ -9,7 +9,7 @@
 //!
 //! The rules were found by model checking; each answers a schedule that loses, repeats, reorders or mutes events
 //! without it. `docs/delivery.md` states them, the tests here are named after the schedules, and
-//! `agora-conformance` explores these very types against the strongest adversary there is.
+//! `agora-model` explores these very types against the strongest adversary there is.
 
 mod hold;
 mod receiver;
