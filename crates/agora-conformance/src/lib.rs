@@ -1,4 +1,4 @@
-//! Simulation, history checkers and model of agora's delivery promises.
+//! Simulated clusters, and the judges of what agora promises of delivery.
 #![forbid(unsafe_code)]
 
 pub mod history;

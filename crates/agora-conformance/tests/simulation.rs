@@ -25,7 +25,7 @@ fn for_each_seed(from: u64, to: u64, check: impl Fn(u64) -> Result<(), String> +
 }
 
 fn rerun(seed: u64) -> String {
-    format!("again with: cargo run -p agora-conformance --bin sim -- --verbose --twice --seed {seed}")
+    format!("again with: cargo xtask sim --seed {seed}")
 }
 
 #[test]

@@ -99,8 +99,7 @@ fn run(seed: u64, options: &Options) -> bool {
         }
     };
     if !well {
-        let rerun = "cargo run -p agora-conformance --bin sim -- --verbose --twice --seed";
-        let _ = writeln!(text, "seed {seed} FAILED; again with: {rerun} {seed}");
+        let _ = writeln!(text, "seed {seed} FAILED; again with: cargo xtask sim --seed {seed}");
     }
     // Written at once, so that the lines of two threads do not mix.
     let _ = io::stdout().lock().write_all(&text);
