@@ -32,6 +32,9 @@ pub const HEARTBEAT_TOPICS_MAX: usize = 256;
 pub const TAGS_MAX: usize = 32;
 /// The longest tag name or value, in bytes.
 pub const TAG_BYTES_MAX: usize = 200;
+/// What a frame that is kept costs in memory beyond its bytes, roughly. It is counted with each, or frames of no
+/// bytes at all could be kept without end.
+pub const FRAME_OVERHEAD_BYTES: usize = 256;
 
 /// The largest body of a control record: 32 KiB, which the largest heartbeat does not reach. A larger one is
 /// refused before it is decoded, because every byte of a list can claim an element of many bytes.
@@ -79,18 +82,20 @@ const _: () = assert!(FRAME_BYTES_TARGET < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_RECORDS_MAX <= u16::MAX as usize);
 const _: () = assert!(FRAME_KINDS_MAX <= u8::MAX as usize);
 
-/// The bounds that an application may move. All memory of a bus comes out of one budget.
+/// The bounds that an application may move. All memory for events comes out of one budget; beside it stand the table
+/// of members (at most [`MEMBERS_MAX`], a heartbeat each) and what the backend itself keeps, as its page says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// All that a bus may hold, in bytes. Default 64 MiB, at least 8 MiB. Half of it is for events waiting to be
+    /// All that a bus may hold of events, in bytes. Default 64 MiB, at least 8 MiB. Half of it is for events waiting to be
     /// sent (when that is full, `publish` waits and `try_publish` returns `QueueFull`), a quarter for frames kept
     /// for repair (the oldest leave first), a quarter for what was received and not yet taken (on a live topic
     /// the excess becomes a `Gap`).
     pub memory_bytes: usize,
-    /// How long a sent frame is kept for repair. Default 30 s.
+    /// How long a sent frame is kept for repair. Default 30 s, at most [`Limits::TIME_MAX`].
     pub repair_age: Duration,
-    /// How long a publish may take. Default 30 s: it must outlast a failover of the backend's leader.
+    /// How long a publish may take. Default 30 s: it must outlast a failover of the backend's leader. At least
+    /// [`Limits::PUBLISH_TIMEOUT_MIN`], at most [`Limits::TIME_MAX`].
     pub publish_timeout: Duration,
 }
 
@@ -107,6 +112,10 @@ impl Default for Limits {
 impl Limits {
     /// The least that [`Limits::memory_bytes`] may be: below it, the largest event would not fit its share.
     pub const MEMORY_BYTES_MIN: usize = 8 << 20;
+    /// The least that [`Limits::publish_timeout`] may be: 100 ms.
+    pub const PUBLISH_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+    /// The most that a time may be: an hour.
+    pub const TIME_MAX: Duration = Duration::from_secs(3600);
     /// The most that [`Limits::memory_bytes`] may be: 4 GiB.
     pub const MEMORY_BYTES_MAX: usize = 4 << 30;
 

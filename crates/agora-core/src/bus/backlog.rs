@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
+use super::clock::Clock;
 use super::delivery::{Foreign, Gap, Missing};
 use super::queue::lock;
 use crate::codec::Frame;
@@ -15,6 +16,8 @@ use crate::live::Reason;
 
 /// What an entry costs in memory beyond its bytes.
 const ITEM_OVERHEAD: usize = 128;
+/// Of so many sources at most it is noted one by one what did not fit; of further ones, only since when.
+const DROPPED_MAX: usize = 1024;
 
 /// The memory for what was received and not taken, shared by all subscriptions of a bus in equal parts.
 #[derive(Debug)]
@@ -71,14 +74,15 @@ struct Inner {
     bytes: usize,
     /// What did not fit, by source. While this is not empty, nothing more is queued: order is kept.
     dropped: BTreeMap<(TopicName, SourceId), Dropped>,
-    dropped_foreign: BTreeMap<TopicName, SystemTime>,
+    /// What did not fit and has no sequence, or too many sources: since when, by topic.
+    dropped_unknown: BTreeMap<TopicName, SystemTime>,
     ended: Option<Result<(), Error>>,
     waker: Option<Waker>,
 }
 
 impl Inner {
     fn has_dropped(&self) -> bool {
-        !self.dropped.is_empty() || !self.dropped_foreign.is_empty()
+        !self.dropped.is_empty() || !self.dropped_unknown.is_empty()
     }
 
     fn push(&mut self, item: Item) {
@@ -92,7 +96,7 @@ impl Inner {
             let missing = Missing::Source { source, lane: d.lane, from: d.from, to: d.to };
             self.push(Item::Gap(Gap { topic, missing, reason: d.reason }));
         }
-        for (topic, since) in std::mem::take(&mut self.dropped_foreign) {
+        for (topic, since) in std::mem::take(&mut self.dropped_unknown) {
             self.push(Item::Gap(Gap {
                 topic,
                 missing: Missing::Unknown { since },
@@ -101,8 +105,12 @@ impl Inner {
         }
     }
 
-    fn drop_range(&mut self, topic: TopicName, missing: &Missing, reason: Reason) {
+    fn drop_range(&mut self, now: SystemTime, topic: TopicName, missing: &Missing, reason: Reason) {
+        let known = |source| self.dropped.contains_key(&(topic.clone(), source));
         match *missing {
+            Missing::Source { source, .. } if self.dropped.len() >= DROPPED_MAX && !known(source) => {
+                self.dropped_unknown.entry(topic).or_insert(now);
+            }
             Missing::Source { source, lane, from, to } => {
                 self.dropped
                     .entry((topic, source))
@@ -111,7 +119,7 @@ impl Inner {
                     .or_insert(Dropped { lane, from, to, reason });
             }
             Missing::Unknown { since } => {
-                self.dropped_foreign.entry(topic).or_insert(since);
+                self.dropped_unknown.entry(topic).or_insert(since);
             }
         }
     }
@@ -122,13 +130,14 @@ impl Inner {
 pub(crate) struct Backlog {
     inner: Mutex<Inner>,
     shares: Arc<Shares>,
+    clock: Clock,
     abandoned: AtomicBool,
 }
 
 impl Backlog {
-    pub(crate) fn new(shares: Arc<Shares>) -> Self {
+    pub(crate) fn new(shares: Arc<Shares>, clock: Clock) -> Self {
         shares.subscriptions.fetch_add(1, Relaxed);
-        Self { inner: Mutex::default(), shares, abandoned: AtomicBool::new(false) }
+        Self { inner: Mutex::default(), shares, clock, abandoned: AtomicBool::new(false) }
     }
 
     /// Queues an item, or notes that it did not fit. Never waits. Answers whether it was queued.
@@ -138,6 +147,10 @@ impl Backlog {
         }
         let limit = self.shares.each();
         let mut inner = lock(&self.inner);
+        if inner.ended.is_some() {
+            // An error is the last thing that the reader hears.
+            return true;
+        }
         // Room is given back at half, so that a slow reader sees few long gaps and not many short ones.
         let has_room = match inner.has_dropped() {
             true => inner.bytes <= limit / 2,
@@ -147,16 +160,17 @@ impl Backlog {
             inner.declare_dropped();
             inner.push(item);
         } else {
+            let now = self.clock.now();
             match item {
                 Item::Frame { topic, lane, frame, from } => {
                     let (source, to) = (frame.header().source, frame.end());
                     let missing = Missing::Source { source, lane, from: Some(from), to: Some(to) };
-                    inner.drop_range(topic, &missing, Reason::Overflow);
+                    inner.drop_range(now, topic, &missing, Reason::Overflow);
                 }
-                Item::Gap(gap) => inner.drop_range(gap.topic, &gap.missing, gap.reason),
+                Item::Gap(gap) => inner.drop_range(now, gap.topic, &gap.missing, gap.reason),
                 Item::Foreign(foreign) => {
                     let missing = Missing::Unknown { since: foreign.arrived };
-                    inner.drop_range(foreign.topic, &missing, Reason::Overflow);
+                    inner.drop_range(now, foreign.topic, &missing, Reason::Overflow);
                 }
             }
         }
@@ -213,5 +227,55 @@ impl Backlog {
 
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::id::{Incarnation, NodeId};
+
+    fn gap(node: u64) -> Item {
+        let source = SourceId { node: NodeId(node), incarnation: Incarnation(1) };
+        let missing = Missing::Source { source, lane: 0, from: None, to: None };
+        Item::Gap(Gap { topic: TopicName::new("t").unwrap(), missing, reason: Reason::TooManySources })
+    }
+
+    /// Everything that is there: gaps that name a source, and gaps that name nobody.
+    fn take(backlog: &Backlog) -> (usize, usize) {
+        let (mut known, mut unknown) = (0, 0);
+        while let Poll::Ready(Some(Ok(Item::Gap(gap)))) = backlog.poll(&Context::from_waker(Waker::noop())) {
+            match gap.missing {
+                Missing::Source { .. } => known += 1,
+                Missing::Unknown { .. } => unknown += 1,
+            }
+        }
+        (known, unknown)
+    }
+
+    #[test]
+    fn sources_without_number_are_dropped_without_names() {
+        let backlog = Backlog::new(Shares::new(10 * ITEM_OVERHEAD), Clock::System);
+        for node in 0..100_000 {
+            backlog.push(gap(node));
+        }
+        assert!(lock(&backlog.inner).dropped.len() <= DROPPED_MAX);
+        assert_eq!(take(&backlog), (10 + DROPPED_MAX, 1), "and nothing is silent");
+    }
+
+    #[test]
+    fn an_error_is_the_last_thing_that_is_heard() {
+        let backlog = Backlog::new(Shares::new(1 << 20), Clock::System);
+        backlog.push(gap(1));
+        backlog.end(Err(Error::new(ErrorKind::Backend, "one topic is gone")));
+        // Another topic of the same subscription goes on.
+        backlog.push(gap(2));
+        let poll = || backlog.poll(&Context::from_waker(Waker::noop()));
+        assert!(matches!(poll(), Poll::Ready(Some(Ok(Item::Gap(_))))));
+        assert!(matches!(poll(), Poll::Ready(Some(Err(error))) if error.kind() == ErrorKind::Backend));
+        assert!(matches!(poll(), Poll::Ready(None)));
     }
 }

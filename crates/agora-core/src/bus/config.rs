@@ -66,9 +66,14 @@ impl BusConfig {
             let allowed = format!("at most {} bytes", Limits::MEMORY_BYTES_MAX);
             return wrong("limits.memory_bytes", limits.memory_bytes.to_string(), allowed);
         }
-        if limits.publish_timeout < Duration::from_millis(100) {
-            let found = format!("{:?}", limits.publish_timeout);
-            return wrong("limits.publish_timeout", found, "at least 100 ms".into());
+        for (setting, found, least) in [
+            ("limits.publish_timeout", limits.publish_timeout, Limits::PUBLISH_TIMEOUT_MIN),
+            ("limits.repair_age", limits.repair_age, Duration::ZERO),
+        ] {
+            if !(least..=Limits::TIME_MAX).contains(&found) {
+                let allowed = format!("{least:?} to {:?}", Limits::TIME_MAX);
+                return wrong(setting, format!("{found:?}"), allowed);
+            }
         }
         if self.tags.len() > TAGS_MAX {
             return wrong("tags", format!("{} tags", self.tags.len()), format!("at most {TAGS_MAX}"));

@@ -2,6 +2,7 @@
 //! verdicts to those whom they concern.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use super::topic::{TopicCommand, sleep_until};
 use crate::codec::{
     self, Ask, Control, FinalHead, Frame, FrameType, Heartbeat, Hello, Leave, Observer, Parsed,
 };
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::{Incarnation, NodeId, NodeName, SourceId, StreamId, TopicName};
 use crate::live::Ended;
 use crate::membership::{Detector, HeartbeatSchedule, MemberInfo, MemberState, Output, TopicState, Verdict};
@@ -40,6 +41,9 @@ pub(crate) enum ControlCommand {
     Seen { source: SourceId, stream: StreamId },
     /// This node publishes on another topic.
     TopicsChanged,
+    /// There is a task for the topic of this stream: it is to hear of the verdicts that stand, and only then of its
+    /// first subscription.
+    TopicOpened { stream: StreamId, subscribe: TopicCommand },
     /// Say goodbye, with the final head of every stream.
     Leave { finals: Vec<FinalHead>, done: oneshot::Sender<()> },
 }
@@ -101,8 +105,14 @@ impl ControlTask {
                     None => return,
                 },
                 received = inbox.recv(RECEIVE_MESSAGES_MAX, &mut inbound) => {
-                    if received.is_err() {
-                        return;
+                    match received {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == ErrorKind::Closed => return,
+                        Err(error) => {
+                            tracing::warn!(%error, "the control topic ended, and is opened anew");
+                            (inbox, hints) = self.open().await;
+                            self.detector.handle_missed(Instant::now());
+                        }
                     }
                     for message in inbound.drain(..) {
                         self.receive(message).await;
@@ -136,7 +146,15 @@ impl ControlTask {
                 Ok(opened) => return opened,
                 Err(error) => tracing::warn!(%error, "the control topic cannot be opened yet"),
             }
-            tokio::time::sleep(OPEN_PAUSE).await;
+            let until = Instant::now() + OPEN_PAUSE;
+            while let Ok(command) = tokio::time::timeout_at(until, self.commands.recv()).await {
+                match command {
+                    // Without a control topic there is nobody who could be told.
+                    Some(ControlCommand::Leave { done, .. }) => drop(done.send(())),
+                    Some(command) => self.handle(command).await,
+                    None => std::future::pending().await,
+                }
+            }
         }
     }
 
@@ -152,11 +170,30 @@ impl ControlTask {
         match command {
             ControlCommand::Seen { source, stream } => self.seen(now, source, stream).await,
             ControlCommand::TopicsChanged => self.schedule.handle_change(now),
+            ControlCommand::TopicOpened { stream, subscribe } => self.inform(stream, subscribe).await,
             ControlCommand::Leave { finals, done } => {
                 self.leave(finals).await;
                 // Whoever closes the bus may have run out of time and be gone.
                 let _ = done.send(());
             }
+        }
+    }
+
+    /// Tells the task of a new topic who was held dead before there was the task: of those, the next events would be
+    /// missing without a word. Then it gets its first subscription, and hears whom to wait for.
+    async fn inform(&self, stream: StreamId, subscribe: TopicCommand) {
+        let Some(topic) = self.shared.topic(stream) else { return };
+        let members = self.detector.members();
+        let dead = members.iter().filter(|member| member.state == MemberState::Failed);
+        let dead = dead.map(|member| member.info.source).map(|source| {
+            let publishes_here = self.names_topic(source, stream);
+            TopicCommand::Ended { source, how: Ended::Failed, publishes_here, last: None }
+        });
+        let live = members.iter().filter(|member| member.state.is_live());
+        let live = live.map(|member| member.info.source).filter(|source| self.names_topic(*source, stream));
+        let then = [subscribe].into_iter().chain(live.map(TopicCommand::Expect));
+        for command in dead.chain(then).chain([TopicCommand::Informed]) {
+            let _ = topic.send(command).await;
         }
     }
 
@@ -192,7 +229,13 @@ impl ControlTask {
 
     async fn receive(&mut self, inbound: Inbound) {
         let counters = &self.shared.counters;
-        let Inbound::Message(raw) = inbound else { return };
+        let raw = match inbound {
+            Inbound::Message(raw) => raw,
+            // What others sent may have been among it: that they were silent is not known.
+            Inbound::Dropped(_) | Inbound::Resubscribed => {
+                return self.detector.handle_missed(Instant::now());
+            }
+        };
         match codec::parse(raw.payload) {
             Parsed::Frame(frame) if frame.frame_type() == FrameType::Control => {
                 if frame.header().stream == self.shared.control_stream() {
@@ -334,6 +377,8 @@ impl ControlTask {
 
     /// Does what the failure detector decided, and tells whoever wants to know.
     async fn act(&mut self) {
+        self.shared.counters.members_refused.store(self.detector.rejected(), Relaxed);
+        let mut events = Vec::new();
         let mut changed = false;
         while let Some(output) = self.detector.poll_event() {
             changed = true;
@@ -346,18 +391,21 @@ impl ControlTask {
                 }
                 // The leave itself, with its final heads, was passed on when it came.
                 Output::Verdict(Verdict::Left(_)) => {}
-                Output::Event(event) => {
-                    // Nobody may be listening.
-                    let _ = self.shared.member_events.send(event);
-                }
+                Output::Event(event) => events.push(event),
             }
         }
-        if changed {
-            self.shared.members.send_replace(Arc::new(self.detector.members()));
-            let members = self.detector.alive_count();
-            for (_, topic) in self.shared.topics() {
-                let _ = topic.send(TopicCommand::Members(members)).await;
-            }
+        if !changed {
+            return;
+        }
+        // The snapshot first: who looks in between then sees a change twice, and never not at all.
+        self.shared.members.send_replace(Arc::new(self.detector.members()));
+        for event in events {
+            // Nobody may be listening.
+            let _ = self.shared.member_events.send(event);
+        }
+        let members = self.detector.alive_count();
+        for (_, topic) in self.shared.topics() {
+            let _ = topic.send(TopicCommand::Members(members)).await;
         }
     }
 

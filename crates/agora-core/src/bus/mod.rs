@@ -6,8 +6,9 @@
 //! | `topic` | subscribed topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
 //! | `control` | bus | heartbeats, failure detection, and the way of hellos and asks to the senders |
 //!
-//! No task waits for another: what does not fit into a queue between them is dropped, and repeated by whoever needs
-//! it; and none waits for the application: what it does not take in time is a [`Gap`].
+//! Only `control` waits for another task: it hands verdicts to `topic`, which waits for nobody. What else does not fit
+//! into a queue between them is dropped, and repeated by whoever needs it; and none waits for the application: what
+//! it does not take in time is a [`Gap`].
 
 mod backlog;
 mod clock;
@@ -370,9 +371,14 @@ impl Bus {
         let _one_at_a_time = self.0.attaching.lock().await;
         let shared = self.shared();
         let stream = StreamId::of(&shared.config.cluster, topic, 0);
-        let expected = shared.publishers_of(stream);
-        let command =
-            TopicCommand::Subscribe { backlog: backlog.clone(), own, expected, not_before, established };
+        let subscribe = |expected| TopicCommand::Subscribe {
+            backlog: backlog.clone(),
+            own,
+            expected,
+            not_before,
+            established,
+        };
+        let command = subscribe(shared.publishers_of(stream));
         let Err(command) = shared.try_tell_topic(stream, command) else { return Ok(()) };
         if shared.topic(stream).is_some() {
             return Err(Error::new(ErrorKind::QueueFull, "too many subscriptions are being made at once")
@@ -381,12 +387,29 @@ impl Bus {
         let inbox = shared.transport.subscribe(topic).await?;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let task = TopicTask::new(shared.clone(), topic.clone(), inbox, receiver);
+        self.start_topic(stream, commands, task, command)
+    }
+
+    /// Starts the task of a topic. Its first subscription comes by way of the control task, behind the verdicts that
+    /// stand.
+    fn start_topic(
+        &self,
+        stream: StreamId,
+        commands: mpsc::Sender<TopicCommand>,
+        task: TopicTask,
+        subscribe: TopicCommand,
+    ) -> Result<()> {
+        let shared = self.shared();
         let mut state = lock(&self.0.state);
         if state.closing {
             return Err(closed());
         }
-        commands.try_send(command).map_err(|_| closed())?;
+        // From here on it hears of new verdicts; those that stand come after that.
         lock(&shared.registry).topics.insert(stream, commands);
+        if shared.control.try_send(ControlCommand::TopicOpened { stream, subscribe }).is_err() {
+            lock(&shared.registry).topics.remove(&stream);
+            return Err(Error::new(ErrorKind::QueueFull, "too much happens at once in this bus"));
+        }
         let share = shared.held_share();
         for (_, topic) in shared.topics() {
             // One that has no room for this will hear of the next.

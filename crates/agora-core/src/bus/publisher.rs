@@ -41,8 +41,8 @@ impl Publisher {
     /// Publishes an event: encodes it now, and returns a future of its outcome. `Ok` means that the backend
     /// accepted it to the durability in the receipt. Where the queue is full, the future waits for room.
     ///
-    /// Events whose publish was called one after the other, and whose futures were polled or awaited in that order,
-    /// arrive in that order.
+    /// Events whose publish was called one after the other arrive in that order. Where the queue is full, this holds
+    /// for those that one task awaits in that order.
     ///
     /// # Errors
     /// - `TooLarge`, `Codec`: the event cannot be sent; nothing was queued.
@@ -61,7 +61,7 @@ impl Publisher {
     /// it is not.
     ///
     /// # Errors
-    /// `QueueFull` when the memory for waiting events is used up; otherwise as [`publish`](Self::publish).
+    /// `QueueFull` when the memory for waiting events is used up, or somebody waits for some; otherwise as [`publish`](Self::publish).
     pub fn try_publish<E: Event>(&self, event: &E) -> Result<()> {
         self.with_record(event, |record| self.try_publish_record(record))
     }
@@ -82,8 +82,10 @@ impl Publisher {
             Err(error) if error.kind() == ErrorKind::QueueFull => {
                 let owned = OwnedRecord::from(record);
                 let (queue, shared) = (self.queue.clone(), self.bus.shared().clone());
+                let waiting = queue.wait();
                 Publish::waiting(async move {
                     let ticket = queue.wait_append(&owned.parts()).await?;
+                    drop(waiting);
                     add(&shared.counters.published, 1);
                     Ok(ticket)
                 })

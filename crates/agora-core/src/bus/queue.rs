@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -101,8 +102,9 @@ impl Batch {
 }
 
 impl Drop for Batch {
+    /// Nobody will learn any more what became of it. One that was formed may have been handed to the transport.
     fn drop(&mut self) {
-        self.fate.decide(Err(closed()));
+        self.fate.decide(Err(if self.formed == 0 { closed() } else { cut_short() }));
         self.home.bytes.add_permits(self.room);
     }
 }
@@ -128,6 +130,18 @@ pub(crate) struct Queue {
     timeout: Duration,
     /// The largest message that the transport takes.
     message_bytes_max: usize,
+    /// Events that wait for room. Whoever comes later must not overtake them.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// An event that waits for room, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -152,15 +166,32 @@ impl Ticket {
 
 impl Queue {
     pub(crate) fn new(room: Arc<Room>, timeout: Duration, message_bytes_max: usize) -> Self {
-        Self { inner: Mutex::default(), wake: Notify::new(), room, timeout, message_bytes_max }
+        Self {
+            inner: Mutex::default(),
+            wake: Notify::new(),
+            room,
+            timeout,
+            message_bytes_max,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Counts an event among those that wait for room. Until it is dropped, what comes later waits too.
+    pub(crate) fn wait(&self) -> Waiting {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(self.waiting.clone())
     }
 
     /// Queues a record without waiting.
     pub(crate) fn try_append(&self, record: &RecordParts<'_>) -> Result<Ticket> {
         let cost = cost(record);
-        match self.room.bytes.try_acquire_many(permits(cost)) {
-            Ok(granted) => granted.forget(),
-            Err(_) => {
+        let granted = match self.waiting.load(Relaxed) {
+            0 => self.room.bytes.try_acquire_many(permits(cost)).ok(),
+            _ => None,
+        };
+        match granted {
+            Some(granted) => granted.forget(),
+            None => {
                 return Err(Error::new(ErrorKind::QueueFull, "the queue of events waiting to be sent is full")
                     .operation("publish")
                     .help("the backend is slower than the publishers, or down; use `publish`, which waits, or raise `limits.memory_bytes`"));
@@ -245,18 +276,16 @@ impl Queue {
     /// new batch, so that none of them shares a deadline with much older ones.
     pub(crate) fn expire(&self, now: Instant) -> u64 {
         let mut inner = lock(&self.inner);
-        let mut expired = 0;
-        while inner.batches.front().is_some_and(|batch| batch.deadline <= now) {
-            if let Some(batch) = inner.batches.pop_front() {
-                expired += batch.builder.records() as u64;
-                batch.decide(Err(timed_out(self.timeout)));
-            }
-        }
+        let overdue = inner.batches.iter().take_while(|batch| batch.deadline <= now).count();
+        let overdue: Vec<Batch> = inner.batches.drain(..overdue).collect();
         let age = self.timeout / 16;
         if let Some(batch) = inner.batches.back_mut() {
             batch.sealed |= now + self.timeout >= batch.deadline + age;
         }
-        expired
+        drop(inner);
+        // Whoever is woken may publish at once.
+        overdue.iter().for_each(|batch| batch.decide(Err(timed_out(self.timeout))));
+        overdue.iter().map(|batch| batch.builder.records() as u64).sum()
     }
 
     /// When to call [`Queue::expire`] while nothing is sent.
@@ -311,6 +340,11 @@ fn permits(bytes: usize) -> u32 {
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the bus was closed")
+}
+
+fn cut_short() -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "the bus was closed while the event was being sent")
+        .operation("publish")
 }
 
 fn timed_out(waited: Duration) -> Error {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::Shared;
-use super::queue::{Batch, Queue, Receipt};
+use super::queue::{Batch, Queue, Receipt, closed};
 use super::stats::add;
 use crate::codec::{self, FrameType, Stamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -89,10 +89,10 @@ impl SenderTask {
     }
 
     pub(crate) async fn run(mut self) {
-        if let Err(error) = self.open().await {
-            self.queue.fail(&error);
-            self.settle_all();
-            return;
+        match self.open().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.queue.fail(&error),
         }
         loop {
             self.prepare();
@@ -128,21 +128,36 @@ impl SenderTask {
         }
     }
 
-    /// Opens the topic, as long as it takes and a retry can help.
-    async fn open(&mut self) -> Result<()> {
+    /// Opens the topic, as long as it takes and a retry can help. `false`: the bus is gone.
+    async fn open(&mut self) -> Result<bool> {
         let spec = TopicSpec { name: self.address.topic.clone(), kind: TopicKind::Live };
         let mut pause = BACKOFF.0;
         loop {
             match self.shared.transport.open(&spec).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(error) if error.is_retryable() => {
                     tracing::debug!(topic = %spec.name, %error, "cannot open yet")
                 }
                 Err(error) => return Err(error),
             }
-            self.count_expired();
-            tokio::time::sleep(pause).await;
+            let until = Instant::now() + pause;
             pause = (pause * 2).min(BACKOFF.1);
+            loop {
+                self.count_expired();
+                // Nothing was ever sent: with nothing queued there is nothing to wait for.
+                if self.queue.is_empty()
+                    && let Some(done) = self.finishing.take()
+                {
+                    let _ = done.send((self.source.next(), self.source.floor()));
+                }
+                tokio::select! {
+                    command = self.commands.recv() => match command {
+                        Some(command) => self.handle(command),
+                        None => return Ok(false),
+                    },
+                    () = tokio::time::sleep_until(until) => break,
+                }
+            }
         }
     }
 
@@ -174,26 +189,33 @@ impl SenderTask {
         }
     }
 
+    /// Takes over what the source has to send. Hellos wait for the next call, so that one head answers many.
     fn prepare(&mut self) {
-        while let Some(announcement) = self.source.poll() {
-            // While nothing can be sent, heads of the same news would pile up: the last one says it all.
-            let stale =
-                |a: &Announcement| matches!(a, Announcement::Head { nonces, .. } if nonces.is_empty());
-            if self.announcements.back().is_some_and(stale)
-                && matches!(announcement, Announcement::Head { .. })
-            {
-                self.announcements.pop_back();
-            }
-            if self.announcements.len() < ANNOUNCEMENTS_MAX {
-                self.announcements.push_back(announcement);
-            }
+        while let Some(announcement) = self.source.poll_due() {
+            self.announce_later(announcement);
+        }
+    }
+
+    fn announce_later(&mut self, announcement: Announcement) {
+        // While nothing can be sent, heads of the same news would pile up: the last one says it all.
+        let stale = |a: &Announcement| matches!(a, Announcement::Head { nonces, .. } if nonces.is_empty());
+        if self.announcements.back().is_some_and(stale) && matches!(announcement, Announcement::Head { .. }) {
+            self.announcements.pop_back();
+        }
+        if self.announcements.len() < ANNOUNCEMENTS_MAX {
+            self.announcements.push_back(announcement);
         }
     }
 
     /// Begins a call to the transport with what there is: what failed before, announcements, new events.
     fn send(&mut self) {
         let by = Instant::now() + self.shared.config.limits.publish_timeout;
-        while let Some(announcement) = self.announcements.pop_front() {
+        while let Some(announcement) = self.source.poll() {
+            self.announce_later(announcement);
+        }
+        // Half of a call at most: answers must not keep what is new waiting.
+        while self.flight.len() < CALL_FRAMES_MAX / 2 {
+            let Some(announcement) = self.announcements.pop_front() else { break };
             let frame = self.announce(announcement);
             self.flight.push_back(InFlight { frame, batch: None });
         }
@@ -306,7 +328,6 @@ impl SenderTask {
     fn finish(&mut self) {
         self.finished = true;
         self.source.finish();
-        self.prepare();
         if let Some(done) = self.finishing.take() {
             // Whoever closes the bus may have run out of time and be gone.
             let _ = done.send((self.source.next(), self.source.floor()));
@@ -315,10 +336,13 @@ impl SenderTask {
             self.send();
         }
     }
+}
 
-    fn settle_all(&mut self) {
-        let accepted = self.queue.accepted();
-        self.settled.send_replace(accepted);
+/// However the task ends, nobody is left waiting, and nothing more is queued that nobody would take.
+impl Drop for SenderTask {
+    fn drop(&mut self) {
+        self.queue.fail(&closed());
+        self.settled.send_replace(self.queue.accepted());
     }
 }
 

@@ -64,6 +64,10 @@ counters! {
     overflowed,
     /// Records of unknown kinds that could be skipped.
     skipped_unknown,
+    /// Frames of sources beyond those that a topic keeps track of; their events are an open gap.
+    sources_refused,
+    /// Heartbeats of nodes beyond those that are kept track of.
+    members_refused,
     /// Repair requests sent.
     asks_sent,
     /// Heartbeats sent.

@@ -111,7 +111,10 @@ impl<E: Events> Subscribe<E> {
     /// # Cancel safety
     /// Dropped before it returns, nothing is subscribed.
     pub async fn start(self, start: Start) -> Result<Subscription<E>> {
-        let topics = self.topics.map_err(|error| error.operation("subscribe"))?;
+        let mut topics = self.topics.map_err(|error| error.operation("subscribe"))?;
+        // Named twice is meant once.
+        topics.sort();
+        topics.dedup();
         if topics.is_empty() {
             return Err(Error::new(ErrorKind::Config, "no topic was given").operation("subscribe"));
         }
@@ -132,7 +135,7 @@ impl<E: Events> Subscribe<E> {
                 "durable subscriptions: there is nowhere to keep a cursor".into(),
             )?;
         }
-        let backlog = Arc::new(Backlog::new(self.bus.shared().received.clone()));
+        let backlog = Arc::new(Backlog::new(self.bus.shared().received.clone(), self.bus.config().clock));
         let subscription = Subscription {
             backlog: backlog.clone(),
             current: None,

@@ -13,11 +13,15 @@ use super::stats::add;
 use crate::codec::{self, Ask, Control, Frame, FrameType, Hello, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::id::{SourceId, StreamId, TopicName};
+use crate::limits::FRAME_OVERHEAD_BYTES;
 use crate::live::{Action, Ended, Handover, Reason, Receiver, Seen, Span, SubId};
 use crate::transport::{Inbound, Inbox, Raw};
 
 /// At most so many messages are taken from the transport at once.
 const RECEIVE_MESSAGES_MAX: usize = 256;
+
+/// So often at most are they taken before a verdict: more than any inbox holds.
+const DRAINS_MAX: usize = 256;
 
 /// What other tasks tell the task of a topic.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) enum TopicCommand {
         not_before: Instant,
         established: oneshot::Sender<()>,
     },
+    /// The task now knows of every verdict that stands.
+    Informed,
     /// There are more topics now, and each may hold less.
     HeldShare(usize),
     /// Some subscription was dropped: a call to look which.
@@ -84,6 +90,8 @@ pub(crate) struct TopicTask {
     receiver: Receiver<Piece>,
     subs: BTreeMap<SubId, Sub>,
     next_sub: u64,
+    /// The verdicts that stand have come: the first subscription can, and only without any does the task end.
+    informed: bool,
     /// Sources that the failure detector has yet to be told of: its queue was full.
     untold: BTreeSet<SourceId>,
 }
@@ -106,6 +114,7 @@ impl TopicTask {
             commands,
             subs: BTreeMap::new(),
             next_sub: 0,
+            informed: false,
             untold: BTreeSet::new(),
         }
     }
@@ -118,18 +127,21 @@ impl TopicTask {
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(command) => self.handle(command),
+                    Some(command) => {
+                        // What arrived before the verdict counts before it.
+                        let ended = matches!(command, TopicCommand::Ended { .. });
+                        if ended && let Err(error) = self.drain(&mut inbound).await {
+                            return self.end_for(error);
+                        }
+                        self.handle(command);
+                    }
                     None => return,
                 },
                 received = self.inbox.recv(RECEIVE_MESSAGES_MAX, &mut inbound) => {
-                    match received {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == ErrorKind::Closed => return,
-                        Err(error) => return self.end(&Err(error)),
+                    if let Err(error) = received {
+                        return self.end_for(error);
                     }
-                    for message in inbound.drain(..) {
-                        self.receive(message);
-                    }
+                    self.receive_all(&mut inbound);
                     tokio::task::coop::consume_budget().await;
                 }
                 () = sleep_until(timer) => {}
@@ -137,7 +149,8 @@ impl TopicTask {
             self.receiver.handle_timeout(Instant::now());
             self.act();
             self.drop_abandoned();
-            if self.subs.is_empty() && self.shared.retire_topic(self.stream, &self.commands) {
+            if self.informed && self.subs.is_empty() && self.shared.retire_topic(self.stream, &self.commands)
+            {
                 return;
             }
         }
@@ -146,6 +159,7 @@ impl TopicTask {
     fn handle(&mut self, command: TopicCommand) {
         let now = Instant::now();
         match command {
+            TopicCommand::Informed => self.informed = true,
             TopicCommand::HeldShare(bytes) => self.receiver.set_held_bytes_max(bytes),
             TopicCommand::Subscribe { backlog, own, expected, not_before, established } => {
                 let sub = SubId(self.next_sub);
@@ -163,6 +177,26 @@ impl TopicTask {
             TopicCommand::Returned(source) => self.receiver.handle_returned(now, source),
             TopicCommand::Expect(source) => self.receiver.expect(source),
             TopicCommand::Members(members) => self.receiver.set_members(members),
+        }
+    }
+
+    /// Takes what the inbox holds now, and does not wait for more.
+    async fn drain(&mut self, inbound: &mut Vec<Inbound>) -> Result<(), Error> {
+        for _ in 0..DRAINS_MAX {
+            let received = tokio::select! {
+                biased;
+                received = self.inbox.recv(RECEIVE_MESSAGES_MAX, inbound) => received,
+                () = std::future::ready(()) => return Ok(()),
+            };
+            received?;
+            self.receive_all(inbound);
+        }
+        Ok(())
+    }
+
+    fn receive_all(&mut self, inbound: &mut Vec<Inbound>) {
+        for message in inbound.drain(..) {
+            self.receive(message);
         }
     }
 
@@ -197,7 +231,8 @@ impl TopicTask {
                     return;
                 }
                 tracing::warn!(topic = %self.topic, source = %header.source, ?why, "a frame needs a newer version");
-                let piece = Piece { frame: None, seq: range.start, end: range.end, bytes: 0 };
+                let (seq, end, bytes) = (range.start, range.end, FRAME_OVERHEAD_BYTES);
+                let piece = Piece { frame: None, seq, end, bytes };
                 self.receive_piece(header.source, header.floor, piece);
             }
             Parsed::Corrupt(why) => {
@@ -224,7 +259,8 @@ impl TopicTask {
         match frame.frame_type() {
             FrameType::Data => {
                 add(&counters.frames_received, 1);
-                let (seq, end, bytes) = (frame.seq(), frame.end(), frame.bytes().len());
+                let (seq, end) = (frame.seq(), frame.end());
+                let bytes = frame.bytes().len() + FRAME_OVERHEAD_BYTES;
                 let piece = Piece { frame: Some(Arc::new(frame)), seq, end, bytes };
                 self.receive_piece(header.source, header.floor, piece);
             }
@@ -249,6 +285,7 @@ impl TopicTask {
         match self.receiver.handle_frame(Instant::now(), source, floor, piece) {
             Seen::New { late: true } => add(&self.shared.counters.repaired, events),
             Seen::Duplicate => add(&self.shared.counters.duplicates, 1),
+            Seen::Refused => add(&self.shared.counters.sources_refused, 1),
             _ => {}
         }
     }
@@ -309,6 +346,13 @@ impl TopicTask {
         let Some(state) = self.subs.get(&sub) else { return };
         if !state.backlog.push(item) {
             add(&self.shared.counters.overflowed, 1);
+        }
+    }
+
+    fn end_for(&self, error: Error) {
+        // A bus that is closed ends its subscriptions in good order: see `Drop`.
+        if error.kind() != ErrorKind::Closed {
+            self.end(&Err(error));
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::limits::ANSWER_MUTE;
+use crate::limits::{ANSWER_MUTE, FRAME_OVERHEAD_BYTES};
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -33,7 +33,7 @@ impl Hold {
 
     /// Keeps a frame that was just formed; the oldest leave until it fits into `bytes_max`.
     pub fn keep(&mut self, now: Instant, range: Range<u64>, frame: Bytes, bytes_max: usize) {
-        self.bytes += frame.len();
+        self.bytes += frame.len() + FRAME_OVERHEAD_BYTES;
         self.kept.push_back(Kept { range, frame, formed: now, muted_until: None });
         while self.bytes > bytes_max && self.drop_oldest() {}
     }
@@ -88,7 +88,7 @@ impl Hold {
 
     fn drop_oldest(&mut self) -> bool {
         let Some(kept) = self.kept.pop_front() else { return false };
-        self.bytes -= kept.frame.len();
+        self.bytes -= kept.frame.len() + FRAME_OVERHEAD_BYTES;
         true
     }
 }
@@ -101,13 +101,18 @@ mod tests {
         Bytes::from(vec![byte; length])
     }
 
+    /// Room for so many frames of so many bytes.
+    fn room(frames: usize, bytes: usize) -> usize {
+        frames * (bytes + FRAME_OVERHEAD_BYTES)
+    }
+
     #[test]
     fn bounded_by_bytes_and_age() {
         let (mut hold, now) = (Hold::default(), Instant::now());
         for n in 1..=5 {
-            hold.keep(now + Duration::from_secs(n), n..n + 1, frame(0, 100), 300);
+            hold.keep(now + Duration::from_secs(n), n..n + 1, frame(0, 100), room(3, 100));
         }
-        assert_eq!((hold.floor(6), hold.bytes()), (3, 300));
+        assert_eq!((hold.floor(6), hold.bytes()), (3, room(3, 100)));
         hold.expire(now + Duration::from_secs(13), Duration::from_secs(10));
         assert_eq!(hold.floor(6), 4);
         hold.expire(now + Duration::from_secs(100), Duration::from_secs(10));
@@ -118,7 +123,7 @@ mod tests {
     fn what_is_due_is_done_when_it_is_due() {
         // A driver that wakes exactly when it was told to must not be told the same again.
         let (mut hold, now, age) = (Hold::default(), Instant::now(), Duration::from_secs(10));
-        hold.keep(now, 1..2, frame(0, 1), 10);
+        hold.keep(now, 1..2, frame(0, 1), room(1, 1));
         hold.expire(hold.poll_expiry(age).unwrap(), age);
         assert_eq!(hold.poll_expiry(age), None);
     }
@@ -126,7 +131,7 @@ mod tests {
     #[test]
     fn a_frame_larger_than_the_bound_is_not_held() {
         let mut hold = Hold::default();
-        hold.keep(Instant::now(), 1..2, frame(0, 100), 50);
+        hold.keep(Instant::now(), 1..2, frame(0, 100), room(1, 99));
         assert_eq!(hold.floor(2), 2);
     }
 
@@ -135,7 +140,7 @@ mod tests {
         let (mut hold, now) = (Hold::default(), Instant::now());
         for n in 0..4u8 {
             let first = u64::from(n) * 10 + 1;
-            hold.keep(now, first..first + 10, frame(n, 10), 1000);
+            hold.keep(now, first..first + 10, frame(n, 10), room(4, 10));
         }
         let mut answer = |at, range| {
             let mut out = Vec::new();
@@ -152,7 +157,7 @@ mod tests {
     fn an_answer_stops_where_the_allowance_ends() {
         let (mut hold, now) = (Hold::default(), Instant::now());
         for n in 1..=3 {
-            hold.keep(now, n..n + 1, frame(0, 10), 1000);
+            hold.keep(now, n..n + 1, frame(0, 10), room(3, 10));
         }
         let (mut left, mut out) = (20, Vec::new());
         let mut allow = |bytes| {

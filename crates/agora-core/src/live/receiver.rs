@@ -62,6 +62,8 @@ pub struct Receiver<P> {
     hello_after: BTreeMap<SourceId, Instant>,
     /// When an ended source may be forgotten.
     tombstones: BTreeMap<SourceId, Instant>,
+    /// When it may be forgotten that sources were refused.
+    refused_until: Option<Instant>,
     out: VecDeque<Action<P>>,
 }
 
@@ -76,6 +78,7 @@ impl<P: Span> Receiver<P> {
             establishing: BTreeMap::new(),
             hello_after: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            refused_until: None,
             out: VecDeque::new(),
         }
     }
@@ -194,7 +197,7 @@ impl<P: Span> Receiver<P> {
             let done = if self.all_heard(e) { e.not_before } else { e.by };
             done.min(e.next_hello)
         });
-        let tombstones = self.tombstones.values().copied();
+        let tombstones = self.tombstones.values().copied().chain(self.refused_until);
         establishing.chain(tombstones).chain(self.repair.poll_timeout()).min()
     }
 
@@ -218,6 +221,10 @@ impl<P: Span> Receiver<P> {
             self.tombstones.remove(&source);
             self.hello_after.remove(&source);
             self.sequencer.forget(source);
+        }
+        if self.refused_until.is_some_and(|at| at <= now) {
+            self.refused_until = None;
+            self.sequencer.forget_refusals();
         }
     }
 
@@ -261,6 +268,7 @@ impl<P: Span> Receiver<P> {
         for (source, at) in &self.tombstones {
             (source, until(at)).hash(state);
         }
+        self.refused_until.as_ref().map(until).hash(state);
     }
 
     fn all_heard(&self, e: &Establishing) -> bool {
@@ -294,6 +302,7 @@ impl<P: Span> Receiver<P> {
         match seen {
             Seen::First => self.out.push_back(Action::Appeared(source)),
             Seen::Suspended => self.greet(now, source),
+            Seen::Refused => self.refused_until = Some(now + TOMBSTONE_AGE),
             _ => {}
         }
         let hole = self.sequencer.hole(source);

@@ -367,7 +367,8 @@ impl<P: Span> Sequencer<P> {
     /// open-ended gap, unless the source had announced its end and nothing of it is owed. `publishes_here`: the
     /// source is known to publish on this topic, although nothing of it may have arrived.
     pub fn ended(&mut self, source: SourceId, how: Ended, publishes_here: bool) {
-        if !self.is_wanted(source) {
+        // Where nobody subscribes yet, it is remembered for who will.
+        if source == self.me && !self.is_wanted(source) {
             return;
         }
         let (reason, after) = match how {
@@ -472,12 +473,18 @@ impl<P: Span> Sequencer<P> {
         self.subs.iter().filter(move |(_, s)| s.established && (source != me || s.own)).map(|(id, _)| *id)
     }
 
+    /// No source that was refused can be heard any more: it was silent for longer than a network can delay a frame.
+    pub fn forget_refusals(&mut self) {
+        self.refused = false;
+    }
+
     /// Opens the stream of a source that was just heard for the first time, at `at`. Nobody was promised anything
     /// of it before there was an established subscription, so without one it starts there. With one it starts at
     /// the source's floor, and what lies below is declared: it may have been owed.
     ///
     /// One that does not fit into the table is refused with an open gap. It is not remembered, so once that has
-    /// happened, whoever is new may be it, and lies in an open gap until it answers a hello.
+    /// happened, whoever is new may be it, and lies in an open gap until it answers a hello: see
+    /// [`Sequencer::forget_refusals`].
     fn first_sight(&mut self, source: SourceId, at: u64, floor: u64, hi: u64) -> bool {
         let owed: Vec<_> = self.established(source).collect();
         let full = self.streams.len() >= SOURCES_MAX;

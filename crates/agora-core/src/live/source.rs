@@ -134,7 +134,13 @@ impl Source {
         }
     }
 
-    /// The next thing to send; call until `None`.
+    /// The next thing to send that does not wait for further hellos; call until `None`.
+    #[must_use]
+    pub fn poll_due(&mut self) -> Option<Announcement> {
+        self.out.pop_front()
+    }
+
+    /// The next thing to send, with an answer to the hellos that wait; call until `None`, when it is sent at once.
     #[must_use]
     pub fn poll(&mut self) -> Option<Announcement> {
         if !self.hellos.is_empty() {
@@ -183,6 +189,7 @@ impl Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::FRAME_OVERHEAD_BYTES;
 
     const AGE: Duration = Duration::from_secs(30);
 
@@ -198,7 +205,7 @@ mod tests {
     fn heads_repeat_after_silence_at_doubling_intervals() {
         let start = Instant::now();
         let mut source = Source::new(start, AGE);
-        source.formed(start, Bytes::from_static(b"x"), 3, 100);
+        source.formed(start, Bytes::from_static(b"x"), 3, 1000);
         let mut gaps = Vec::new();
         let mut last = start;
         for _ in 0..9 {
@@ -209,7 +216,7 @@ mod tests {
             last = at;
         }
         assert_eq!(gaps, [100, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        source.formed(last, Bytes::from_static(b"y"), 1, 100);
+        source.formed(last, Bytes::from_static(b"y"), 1, 1000);
         assert_eq!(source.head_due - last, HEAD_INTERVAL.0);
     }
 
@@ -219,6 +226,7 @@ mod tests {
         for nonce in [7, 8, 7] {
             source.handle_hello(nonce);
         }
+        assert_eq!(source.poll_due(), None, "more may come before it is sent");
         assert_eq!(drain(&mut source), [head(1, 1, &[7, 8])]);
         for nonce in 0..=HEAD_NONCES_MAX as u64 {
             source.handle_hello(nonce);
@@ -231,7 +239,7 @@ mod tests {
         let now = Instant::now();
         let mut source = Source::new(now, AGE);
         for byte in 0..4u8 {
-            source.formed(now, Bytes::from(vec![byte; 10]), 1, 20);
+            source.formed(now, Bytes::from(vec![byte; 10]), 1, 2 * (10 + FRAME_OVERHEAD_BYTES));
         }
         source.handle_ask(now, &[1..5]);
         let repeats = [2u8, 3].map(|byte| Announcement::Repeat(Bytes::from(vec![byte; 10])));

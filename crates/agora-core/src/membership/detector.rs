@@ -227,6 +227,12 @@ impl Detector {
         self.watch_for_reunion(now);
     }
 
+    /// Signs of life may have been lost on the way to this node. Who was silent is not known, so every deadline begins
+    /// anew.
+    pub fn handle_missed(&mut self, now: Instant) {
+        self.peers.restart(now);
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout); ask again after every other call. At most one
     /// heartbeat interval ahead.
     #[must_use]

@@ -125,3 +125,19 @@ fn one_that_answers_with_its_final_head_is_forgotten_in_time() {
     assert_eq!(r.wake(), TOMBSTONE_AGE, "counted from the end of the stream");
     assert!(!r.receiver.sequencer().knows(S));
 }
+
+#[test]
+fn that_sources_were_refused_is_forgotten_in_time() {
+    // The table was full for a moment. Ten minutes after the last refusal nobody who was refused can be heard any more.
+    let mut q = Fixture::established();
+    for node in 0..crate::limits::SOURCES_MAX as u64 {
+        q.receiver.handle_head(q.now, source(1000 + node, 1), 1, 1, false, &[]);
+    }
+    assert_eq!(q.frame(1), Seen::Refused);
+    q.out();
+    q.receiver.handle_ended(q.now, source(1000, 1), Ended::Left, false);
+    q.pass(TOMBSTONE_AGE);
+    q.out();
+    q.receiver.handle_frame(q.now, source(1, 7), 1, Piece::one(1));
+    assert!(q.out().contains("a:1"), "a newcomer is heard at once");
+}

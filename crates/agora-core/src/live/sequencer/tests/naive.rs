@@ -193,7 +193,7 @@ impl Model {
     }
 
     fn ended(&mut self, source: SourceId, how: Ended, publishes: bool) {
-        if !self.is_wanted(source) {
+        if source == ME && !self.is_wanted(source) {
             return;
         }
         let (reason, after) = match how {

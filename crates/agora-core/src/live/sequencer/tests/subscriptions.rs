@@ -79,8 +79,17 @@ fn what_nobody_wants_is_ignored() {
     let mut q = Fixture::new();
     assert_eq!(q.frame(1), Seen::Ignored);
     assert_eq!(q.head(1), Seen::Ignored);
-    q.failed();
     assert!(!q.0.knows(S) && !q.0.has_subscriptions());
+}
+
+#[test]
+fn a_verdict_that_came_before_the_subscription_stands() {
+    // S is held dead, wrongly. a begins; S publishes 1 and crashes. Nothing of it ever arrives: 1 would be silent.
+    let mut q = Fixture::new();
+    q.failed();
+    q.0.subscribe(A, false);
+    q.0.establish(A);
+    assert_eq!(q.out(), "a:gap _.._ source_failed");
 }
 
 #[test]
