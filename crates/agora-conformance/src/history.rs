@@ -296,8 +296,8 @@ pub enum What {
         /// See above.
         newer: bool,
     },
-    /// The transport of a node told it that it dropped messages.
-    Overrun(Life),
+    /// The transport of a node told it that it dropped messages, and on which topic; `None`: those about the members.
+    Overrun(Life, Option<Topic>),
     /// The transport of a node told it that its subscription was interrupted.
     Interrupted(Life),
 }

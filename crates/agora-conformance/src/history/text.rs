@@ -75,7 +75,8 @@ impl Display for What {
                 let how = if *newer { "of a newer version" } else { "damaged" };
                 write!(f, "{by} receives {how}: {wire}")
             }
-            Self::Overrun(life) => write!(f, "{life} is told of dropped messages"),
+            Self::Overrun(life, Some(topic)) => write!(f, "{life} is told of dropped messages on {topic}"),
+            Self::Overrun(life, None) => write!(f, "{life} is told of dropped messages about the members"),
             Self::Interrupted(life) => write!(f, "{life} is told of an interruption"),
         }
     }

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use agora_core::ErrorKind;
+
 use super::facts::Facts;
+use super::net::State;
 use super::{Findings, ms};
 use crate::history::{Change, History, Life, Pace, Sub, Topic, What};
 use crate::ledger::Ledger;
@@ -58,6 +61,8 @@ impl Judge<'_> {
                     }
                 }
             }
+            What::Established(sub, Err(kind)) => self.ended(at, *sub, Some(*kind), findings),
+            What::Ended(sub, kind) => self.ended(at, *sub, *kind, findings),
             What::Event { sub, of, topic, seq, value } => {
                 let Some(of) = *of else {
                     return findings.add(at, format!("{sub} got an event of nobody: {topic} {seq}"));
@@ -125,6 +130,22 @@ impl Judge<'_> {
         then(ledger);
         if let (None, Some(violation)) = (before, ledger.violation()) {
             findings.add(at, format!("{sub}, {of} {topic}: {violation}"));
+        }
+    }
+
+    /// A subscription ends where it is dropped or its node ends; and it is refused where its node reaches nobody.
+    fn ended(&self, at: Duration, sub: Sub, kind: Option<ErrorKind>, findings: &mut Findings) {
+        let (facts, Some(s)) = (self.facts, self.facts.subs.get(&sub)) else { return };
+        let alone = |state: &State| {
+            state.is_mute(s.life.node)
+                || state.is_deaf(s.life.node)
+                || state.server_down
+                || state.is_stalled()
+        };
+        let excused = kind == Some(ErrorKind::Unreachable) && facts.net.ever(s.asked, at, alone);
+        if facts.lives_through(s.life, at, at) && !excused {
+            let why = kind.map_or("without an error", ErrorKind::as_str);
+            findings.add(at, format!("{sub} ended ({why}), although its node goes on"));
         }
     }
 

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::net::Net;
+use super::ms;
+use super::net::{Net, State};
 use crate::history::{History, Life, Pace, Sub, Topic, Value, What, Wire};
 use crate::sim::Plan;
+
+/// How long trouble with sending has its effects: the pause after a failure grows to a second.
+const AFTERMATH: Duration = ms(3_000);
 
 /// How a life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,11 @@ pub(super) struct SubFacts {
 impl SubFacts {
     pub(super) fn wants(&self, of: Life, topic: Topic) -> bool {
         self.topics.contains(&topic) && (self.own || of != self.life)
+    }
+
+    /// Was it asked for before then, and had it not ended?
+    fn listens(&self, at: Duration) -> bool {
+        self.asked < at && self.ended.is_none_or(|ended| ended > at)
     }
 }
 
@@ -169,6 +178,23 @@ impl<'a> Facts<'a> {
         self.lives
             .get(&life)
             .is_some_and(|facts| facts.start <= since && facts.end.is_none_or(|(end, _)| end > until))
+    }
+
+    /// Could this node do as it should from a while before until a while after?
+    pub(super) fn is_untroubled(&self, life: Life, since: Duration, until: Duration) -> bool {
+        let since = since.saturating_sub(AFTERMATH);
+        let well = |state: &State| !state.is_mute(life.node) && !state.server_down && !state.is_stalled();
+        self.net.always(since, until, well) && self.lives_through(life, until, until) && until <= self.end
+    }
+
+    /// Did a subscription of this node, asked for before then, listen there?
+    pub(super) fn listens(&self, by: Life, topic: Topic, at: Duration) -> bool {
+        self.subs.values().any(|sub| sub.life == by && sub.topics.contains(&topic) && sub.listens(at))
+    }
+
+    /// Did such a subscription want the events of that source?
+    pub(super) fn hears(&self, by: Life, of: Life, topic: Topic, at: Duration) -> bool {
+        self.subs.values().any(|sub| sub.life == by && sub.wants(of, topic) && sub.listens(at))
     }
 
     /// Is it alive when the run ends?

@@ -32,7 +32,7 @@ struct Judge<'a> {
     named: BTreeSet<(Life, Life)>,
     failed: BTreeMap<(Life, Life), Duration>,
     left: BTreeSet<(Life, Life)>,
-    overrun: BTreeSet<Life>,
+    overrun: BTreeSet<(Life, Topic)>,
 }
 
 /// See above.
@@ -77,8 +77,8 @@ impl Judge<'_> {
             What::Member { by, change: Change::Joined | Change::Returned, of: Some(of), .. } => {
                 self.named.insert((*by, *of));
             }
-            What::Overrun(by) => {
-                self.overrun.insert(*by);
+            What::Overrun(by, Some(topic)) => {
+                self.overrun.insert((*by, *topic));
             }
             What::Event { sub, of: Some(of), topic, .. } => {
                 self.open.remove(&(*sub, *of, *topic));
@@ -180,7 +180,7 @@ impl Judge<'_> {
                 let readable = from.is_none_or(|from| !arrivals.unreadable.contains(&from));
                 readable.then(|| "nothing unreadable arrived".into())
             }
-            Reason::Overflow if self.overrun.contains(&by) => None,
+            Reason::Overflow if self.overrun.contains(&(by, topic)) => None,
             _ => Some("there was no reason for it".into()),
         }
     }

@@ -44,7 +44,7 @@ struct Judge<'a> {
     courses: BTreeMap<(Life, Life), Course>,
     /// When a node said that it is isolated, and that it no longer is.
     isolations: BTreeMap<Life, Vec<(Duration, bool)>>,
-    /// When the transport of a node dropped messages.
+    /// When the transport of a node dropped messages about the members.
     overruns: BTreeMap<Life, Vec<Duration>>,
     /// When a goodbye reached a node.
     goodbyes: BTreeMap<(Life, Life), Duration>,
@@ -63,7 +63,7 @@ pub(super) fn check(facts: &Facts<'_>, history: &History, findings: &mut Finding
             What::Got(by, Wire::Leave { of, .. }) if by != of => {
                 judge.goodbyes.entry((*by, *of)).or_insert(entry.at);
             }
-            What::Overrun(by) => judge.overruns.entry(*by).or_default().push(entry.at),
+            What::Overrun(by, None) => judge.overruns.entry(*by).or_default().push(entry.at),
             What::View(by, alive) => judge.compare(entry.at, *by, alive, findings),
             _ => {}
         }
@@ -198,7 +198,7 @@ impl Judge<'_> {
         })
     }
 
-    /// Did the transport drop messages for this node, heartbeats perhaps?
+    /// Did the transport drop messages for this node that may have been heartbeats?
     fn was_overrun(&self, by: Life, since: Duration, until: Duration) -> bool {
         self.overruns.get(&by).into_iter().flatten().any(|at| (since..=until).contains(at))
     }

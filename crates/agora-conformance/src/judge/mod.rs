@@ -5,11 +5,13 @@
 //! | `delivery` | every event once and in order, or a gap; nothing that was not published; everybody is heard again |
 //! | `gaps` | a gap says the truth: what it names did not arrive, was asked for, and was not held |
 //! | `publish` | outcomes, sequences, floors, and what is sent again |
+//! | `asks` | what is asked for: not too often, not what nobody holds, and not what the node dropped itself |
 //! | `protocol` | hellos and repair requests are answered, heads repeat, subscriptions wait for their baseline |
 //! | `members` | who is held dead, who is not, and when |
 //!
 //! The checkers know more than any node: they see every frame that was sent and every one that arrived.
 
+mod asks;
 mod delivery;
 mod facts;
 mod gaps;
@@ -57,6 +59,7 @@ pub fn judge(plan: &Plan, history: &History) -> Vec<Finding> {
     publish::check(&facts, history, &mut findings);
     delivery::check(&facts, history, &mut findings);
     gaps::check(&facts, history, &mut findings);
+    asks::check(&facts, history, &mut findings);
     protocol::check(&facts, history, &mut findings);
     members::check(&facts, history, &mut findings);
     findings.0.sort_by_key(|finding| finding.at);

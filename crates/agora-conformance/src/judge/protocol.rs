@@ -7,14 +7,11 @@ use agora_core::limits::{ANSWER_MUTE, ESTABLISH_WAIT, HEAD_INTERVAL, HELLO_INTER
 use agora_core::live::Reason;
 
 use super::facts::Facts;
-use super::net::State;
 use super::{Findings, ms};
 use crate::history::{Change, History, Life, Pace, Sub, Topic, What, Wire};
 
 /// How long an answer may take.
 const ANSWER: Duration = ms(1_000);
-/// How long trouble with sending has its effects: the pause after a failure grows to a second.
-const AFTERMATH: Duration = ms(3_000);
 /// How late a head may be.
 const HEAD_LATE: Duration = ms(100);
 
@@ -169,15 +166,11 @@ impl Judge<'_> {
         let Some(facts) = self.facts.subs.get(&sub) else { return };
         let (by, asked) = (facts.life, facts.asked);
         for topic in &facts.topics {
-            let mut subs = self.facts.subs.values();
             // Then the baseline may be there already.
-            let company = subs.any(|s| {
-                let listens = s.asked < asked && s.ended.is_none_or(|ended| ended > asked);
-                s.life == by && listens && s.topics.contains(topic)
-            });
+            let company = self.facts.listens(by, *topic, asked);
             let hellos = self.hellos.get(&(by, *topic)).map(Vec::as_slice).unwrap_or_default();
             let mut since = hellos.iter().filter(|(when, _)| *when >= asked);
-            if self.is_untroubled(by, asked, at) {
+            if self.facts.is_untroubled(by, asked, at) {
                 match since.next() {
                     None if !company => {
                         findings.add(at, format!("{sub} is established on {topic} without a hello"));
@@ -206,14 +199,6 @@ impl Judge<'_> {
         }
     }
 
-    /// Could this node do as it should from a while before until a while after?
-    fn is_untroubled(&self, life: Life, since: Duration, until: Duration) -> bool {
-        let since = since.saturating_sub(AFTERMATH);
-        let facts = self.facts;
-        let well = |state: &State| !state.is_mute(life.node) && !state.server_down && !state.is_stalled();
-        facts.net.always(since, until, well) && facts.lives_through(life, until, until) && until <= facts.end
-    }
-
     fn conclude(&self, findings: &mut Findings) {
         let roomy = self.facts.plan.memory_bytes >= 64 << 20;
         // With large frames, answers are rationed.
@@ -225,7 +210,7 @@ impl Judge<'_> {
             };
             let floor = |(when, floor): &(Duration, u64)| (*at..=until).contains(when) && floor > seq;
             let answered = sent.frames.iter().any(frame) || sent.floors.iter().any(floor);
-            if !answered && self.is_untroubled(*by, *at, until) {
+            if !answered && self.facts.is_untroubled(*by, *at, until) {
                 findings.add(until, format!("{by} was asked for {seq} on {topic} and did not answer"));
             }
         }
@@ -233,7 +218,7 @@ impl Judge<'_> {
             let until = *at + ANSWER;
             let answers = self.sent.get(&(*by, *topic)).and_then(|sent| sent.nonces.get(nonce));
             let answered = answers.into_iter().flatten().any(|when| (*at..=until).contains(when));
-            if !answered && self.is_untroubled(*by, *at, until) {
+            if !answered && self.facts.is_untroubled(*by, *at, until) {
                 findings.add(until, format!("{by} did not answer hello {nonce:x} on {topic}"));
             }
         }
@@ -241,7 +226,10 @@ impl Judge<'_> {
             let hellos = self.hellos.get(&(*by, *topic)).map(Vec::as_slice).unwrap_or_default();
             let (since, until) = (at.saturating_sub(HELLO_INTERVAL), *at + ms(50));
             let greeted = hellos.iter().any(|(when, _)| (since..=until).contains(when));
-            if !greeted && self.is_untroubled(*by, since, until) && self.still_listens(*by, *topic, until) {
+            if !greeted
+                && self.facts.is_untroubled(*by, since, until)
+                && self.still_listens(*by, *topic, until)
+            {
                 findings
                     .add(until, format!("{by} heard {of} on {topic} in its open gap and did not say hello"));
             }
@@ -261,7 +249,7 @@ impl Judge<'_> {
             let ends = sent.times.iter().skip(1).map(|(at, _)| *at).chain([self.facts.end]);
             for ((at, data), next) in sent.times.iter().zip(ends) {
                 let due = *at + HEAD_LATE + if *data { HEAD_INTERVAL.0 } else { HEAD_INTERVAL.1 };
-                if next > due && self.is_untroubled(*by, *at, due) && silent.insert((*by, *topic)) {
+                if next > due && self.facts.is_untroubled(*by, *at, due) && silent.insert((*by, *topic)) {
                     findings.add(due, format!("{by} has nothing to say on {topic} since {at:?}"));
                 }
             }

@@ -3,6 +3,7 @@
 //! A small history is told by hand, so that none of it depends on the engine; each case spoils one thing in it, and
 //! names the checker that must notice and what it must say.
 
+mod asks;
 mod delivery;
 mod gaps;
 mod members;

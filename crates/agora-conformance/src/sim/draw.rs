@@ -39,7 +39,7 @@ pub(super) fn plan(seed: u64, profile: Profile) -> Plan {
         server: profile == Profile::Refusals || rng.bool(),
         hints: rng.bool(),
         memory_bytes: if tiny { 8 << 20 } else { 64 << 20 },
-        inbox_messages_max: if tiny && rng.bool() { rng.usize(20..200) } else { INBOX_MESSAGES },
+        inbox_messages_max: if tiny && rng.bool() { rng.usize(4..64) } else { INBOX_MESSAGES },
         publish_timeout: ms(if rng.bool() { 30_000 } else { rng.u64(1_000..6_000) }),
         acts: Vec::new(),
         heal_at,

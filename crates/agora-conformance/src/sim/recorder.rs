@@ -67,6 +67,13 @@ impl Recorder {
         self.lock().record(what);
     }
 
+    /// The transport of a node dropped what had arrived for it on a topic.
+    pub(super) fn overrun(&self, by: Life, on: &TopicName) {
+        let mut inner = self.lock();
+        let topic = inner.topics.get(&StreamId::of(&inner.cluster, on, 0)).copied();
+        inner.record(What::Overrun(by, topic));
+    }
+
     /// Nothing more is recorded; what was.
     pub(super) fn end(&self) -> History {
         let mut inner = self.lock();

@@ -113,7 +113,7 @@ impl TapInbox {
     fn pass(&self, message: &mut Inbound) {
         let raw = match message {
             Inbound::Message(raw) => raw,
-            Inbound::Dropped(_) => return self.recorder.record(What::Overrun(self.life)),
+            Inbound::Dropped(_) => return self.recorder.overrun(self.life, &self.topic),
             Inbound::Resubscribed => return self.recorder.record(What::Interrupted(self.life)),
         };
         let damaged = self.draw_damage(&raw.payload);

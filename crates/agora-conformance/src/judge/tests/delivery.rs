@@ -1,12 +1,13 @@
 //! Each event once and in order, or a gap.
 
+use agora_core::ErrorKind;
 use agora_core::live::Reason::{Lost, SourceFailed};
 
 use super::story::{A, A2, B, T, data, event, gap, send, value};
 use super::{Case, run};
 use crate::history::{Sub, Topic, What};
 use crate::judge::delivery::check;
-use crate::sim::Profile;
+use crate::sim::{Fault, Profile};
 
 const GAP: &str = "s0 GAP n0.1 t0 4..5 lost";
 const OPEN_GAP: &str = "s0 GAP n0.1 t0 7..? source_failed";
@@ -205,6 +206,48 @@ fn what_was_not_published_there_is_found() {
                 s.add(5_001, event(0, B, 1));
             },
             Some("s0 got what it did not ask for: n1.1 t0 1"),
+        ),
+    ];
+    run(check, cases);
+}
+
+#[test]
+fn a_subscription_that_ends_by_itself_is_found() {
+    let cases: &[Case] = &[
+        (
+            "it is refused",
+            |s| s.replace("s0 is established", What::Established(Sub(0), Err(ErrorKind::Closed))),
+            Some("s0 ended (closed), although its node goes on"),
+        ),
+        (
+            "it is refused as if nobody could be reached",
+            |s| s.replace("s0 is established", What::Established(Sub(0), Err(ErrorKind::Unreachable))),
+            Some("s0 ended (unreachable), although its node goes on"),
+        ),
+        (
+            "it ends",
+            |s| s.add(22_000, What::Ended(Sub(0), None)),
+            Some("s0 ended (without an error), although its node goes on"),
+        ),
+        (
+            "it ends with its node",
+            |s| {
+                s.add(22_000, What::Crash(B));
+                s.add(22_000, What::Ended(Sub(0), None));
+            },
+            None,
+        ),
+        (
+            "it is refused where nobody can be reached",
+            |s| {
+                s.add(150, What::Fault(Fault::ServerDown));
+                s.replace("s0 is established", What::Established(Sub(0), Err(ErrorKind::Unreachable)));
+                // So it gets nothing, either.
+                s.history.entries.retain(|entry| {
+                    !matches!(&entry.what, What::Event { sub: Sub(0), .. } | What::Gap { sub: Sub(0), .. })
+                });
+            },
+            None,
         ),
     ];
     run(check, cases);

@@ -102,7 +102,7 @@ fn a_gap_that_says_what_is_not_true_is_found() {
         (
             "overflow, and another node had one",
             |s| {
-                s.add(1_000, What::Overrun(C));
+                s.add(1_000, What::Overrun(C, Some(T)));
                 because(s, Reason::Overflow);
             },
             Some("the gap 4..5 (overflow): there was no reason for it"),
@@ -169,7 +169,7 @@ fn a_gap_that_is_true_is_not_blamed() {
         (
             "overflow",
             |s| {
-                s.add(1_000, What::Overrun(B));
+                s.add(1_000, What::Overrun(B, Some(T)));
                 because(s, Reason::Overflow);
             },
             None,

@@ -107,7 +107,7 @@ fn a_verdict_with_a_cause_is_not_blamed() {
         (
             "the transport of the judge dropped heartbeats",
             |s| {
-                s.add(18_000, What::Overrun(B));
+                s.add(18_000, What::Overrun(B, None));
                 wrong_verdict(s);
             },
             None,
