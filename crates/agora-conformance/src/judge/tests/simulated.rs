@@ -63,7 +63,8 @@ fn owed_events(history: &History) -> BTreeSet<String> {
                 begun.insert((*sub, *of, *topic));
             }
             What::Event { sub, of, topic, .. } => {
-                if !begun.insert((*sub, *of, *topic)) && !brief.contains(sub) {
+                let is_first = begun.insert((*sub, *of, *topic));
+                if !is_first && !brief.contains(sub) {
                     owed.insert(what.to_string());
                 }
             }
