@@ -230,6 +230,23 @@ async fn a_terminal_without_data_is_asked_for_some() {
 }
 
 #[tokio::test]
+async fn an_empty_input_is_no_event_and_an_empty_argument_is_one() {
+    let url = ["--url", "memory:cli-empty"];
+    let mut subscriber = start(&["subscribe", "t", "--json", "--count", "1", url[0], url[1]]);
+    subscriber.error_with("established").await;
+    for args in [&["publish", "t"][..], &["publish", "t", "-"], &["publish", "t", "--count", "2"]] {
+        let ended = run(&[args, &url].concat()).await.assert_code(2);
+        assert!(ended.stderr[0].contains("no data was given"), "{args:?}: {ended:?}");
+        assert!(ended.stdout.is_empty(), "{args:?}: {ended:?}");
+    }
+    let none = run(&["publish", "t", "--lines", url[0], url[1]]).await.assert_code(0);
+    assert_eq!(none.stdout, ["published 0 events on t"]);
+    run(&["publish", "t", "", url[0], url[1]]).await.assert_code(0);
+    let events = subscriber.end().await.assert_code(0).json();
+    assert_eq!(events.iter().map(|event| &event["text"]).collect::<Vec<_>>(), [""]);
+}
+
+#[tokio::test]
 async fn the_url_comes_from_the_variable_where_no_argument_gives_one() {
     let world = || World { url: Some("memory:cli-variable"), ..World::default() };
     let mut subscriber = world().start(&["subscribe", "t", "--count", "1"]);

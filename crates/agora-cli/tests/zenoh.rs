@@ -8,7 +8,7 @@ mod process;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use process::{Agora, own_network};
+use process::{AGORA, Agora, own_network};
 use serde_json::Value;
 
 fn parse(line: &str) -> Value {
@@ -122,4 +122,31 @@ fn what_zenoh_cannot_do_says_what_can() {
     let (status, _, errors) = Agora::start(&args).end();
     assert_eq!(status.code(), Some(4), "{errors}");
     assert!(errors.contains("help: ") && errors.contains("NATS"), "{errors}");
+}
+
+#[test]
+fn a_closed_standard_input_ends_nobody_and_is_no_event() {
+    let url = own_network();
+    let closed = |args: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"exec "$0" "$@" <&-"#, AGORA]);
+        Agora::start_by(shell, &[args, &["--url", &url]].concat())
+    };
+    let mut node = closed(&["node", "--topic", "t"]);
+    node.error_with("Ctrl-C ends");
+    let mut subscriber = closed(&["subscribe", "t", "--count", "1"]);
+    subscriber.error_with("Ctrl-C ends");
+    let (status, lines, errors) = closed(&["publish", "t"]).end();
+    assert_eq!((status.code(), lines.len()), (Some(2), 0), "{errors}");
+    assert!(errors.contains("no data was given"), "{errors}");
+    let (status, lines, errors) = closed(&["publish", "t", "--lines", "--wait", "30s"]).end();
+    assert_eq!((status.code(), lines.join("").as_str()), (Some(0), "published 0 events on t"), "{errors}");
+
+    // Both are still there, and this is the first event that they hear.
+    assert_eq!(closed(&["publish", "t", "hello", "--wait", "30s"]).end().0.code(), Some(0));
+    node.line_with("#1 agora.bytes hello");
+    subscriber.line_with("#1 agora.bytes hello");
+    assert_eq!(subscriber.end().0.code(), Some(0));
+    node.signal(Signal::SIGINT);
+    assert_eq!(node.end().0.code(), Some(130));
 }

@@ -42,11 +42,7 @@ pub(crate) async fn run(
         ));
     }
     if input.is_terminal && args.data.is_none() && !args.lines {
-        return Err(Failure::Error(
-            Error::new(ErrorKind::Config, "no data was given").operation("publish").help(
-                "give it as an argument, or through the standard input; `-` reads what is typed until Ctrl-D",
-            ),
-        ));
+        return Err(no_data());
     }
     // What is wrong with the data is said before anything is connected.
     let mut events = tokio::select! {
@@ -153,6 +149,10 @@ impl<'a> Events<'a> {
             None | Some("-") => {
                 let mut data = Vec::new();
                 stdin.take(INPUT_BYTES_MAX).read_to_end(&mut data).await.map_err(|e| cannot_read(&e))?;
+                // More likely a pipe whose writer failed, or no input at all, than an empty event.
+                if data.is_empty() {
+                    return Err(no_data());
+                }
                 data
             }
             Some(text) => text.as_bytes().to_vec(),
@@ -193,6 +193,13 @@ fn message(kind: &str, key: Option<String>, data: Vec<u8>) -> Result<Message, Fa
         Error::new(ErrorKind::Config, format!("the data is not what {kind} takes: it is not UTF-8"))
     })?;
     Ok(kinds::parse(kind, &text)?)
+}
+
+fn no_data() -> Failure {
+    Failure::Error(Error::new(ErrorKind::Config, "no data was given").operation("publish").help(
+        "give it as an argument ('' for an empty event), or through the standard input; `-` reads what is typed \
+         until Ctrl-D",
+    ))
 }
 
 fn cannot_read(cause: &std::io::Error) -> Failure {

@@ -24,8 +24,11 @@ pub(crate) struct Agora {
     stderr: Option<ChildStderr>,
 }
 
-fn spawn(args: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_agora"))
+/// The binary.
+pub(crate) const AGORA: &str = env!("CARGO_BIN_EXE_agora");
+
+fn spawn(mut command: Command, args: &[&str]) -> Child {
+    command
         .args(args)
         .env_remove("AGORA_URL")
         .stdin(Stdio::null())
@@ -49,14 +52,19 @@ fn lines_of(stdout: ChildStdout, process: Option<Child>) -> Receiver<String> {
 
 impl Agora {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut process = spawn(args);
+        Self::start_by(Command::new(AGORA), args)
+    }
+
+    /// Another program becomes the binary, and hands the arguments on.
+    pub(crate) fn start_by(command: Command, args: &[&str]) -> Self {
+        let mut process = spawn(command, args);
         let lines = lines_of(process.stdout.take().unwrap(), None);
         Self { stderr: process.stderr.take(), process, lines }
     }
 
     /// Its standard output is read by another program, whose own output is the lines.
     pub(crate) fn start_read_by(args: &[&str], reader: &mut Command) -> Self {
-        let mut process = spawn(args);
+        let mut process = spawn(Command::new(AGORA), args);
         let output = Stdio::from(process.stdout.take().unwrap());
         let mut reader = reader.stdin(output).stdout(Stdio::piped()).spawn().unwrap();
         let lines = lines_of(reader.stdout.take().unwrap(), Some(reader));
