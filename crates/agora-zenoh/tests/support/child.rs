@@ -12,6 +12,7 @@ use agora_core::id::{ClusterName, Incarnation, NodeId, SourceId, TopicName};
 use agora_core::transport::{Address, Hint, Inbound, Link, OutFrame, Transport};
 use agora_zenoh::{ZenohConfig, ZenohTransport};
 use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// The variables that make a test program a node.
@@ -19,7 +20,8 @@ pub const URL: &str = "AGORA_ZENOH_TEST_URL";
 pub const CLUSTER: &str = "AGORA_ZENOH_TEST_CLUSTER";
 pub const NODE: &str = "AGORA_ZENOH_TEST_NODE";
 
-fn say(line: &str) {
+/// Prints a line for the parent.
+pub fn say(line: &str) {
     // Ignored on purpose: the parent has gone, and this process is about to be killed.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "> {line}").and_then(|()| out.flush());
@@ -27,10 +29,43 @@ fn say(line: &str) {
 
 /// The whole life of a node. Ends with the process.
 pub fn run() -> ! {
+    on_a_runtime(|url| async move { live(&url).await })
+}
+
+/// Runs the life of a node with the URL that it was started with, and ends the process.
+pub fn on_a_runtime<L: Future<Output = ()>>(live: impl FnOnce(String) -> L) -> ! {
     let url = std::env::var(URL).expect("started by the other tests only, never by hand");
+    // Where one asks for it: what zenoh says, which the parent passes on.
+    if std::env::var_os("RUST_LOG").is_some() {
+        zenoh::init_log_from_env_or("error");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(live(&url));
+    runtime.block_on(live(url));
     std::process::exit(0);
+}
+
+/// Prints the state of the link, now and whenever it changes.
+pub fn tell_link(mut link: watch::Receiver<Link>) {
+    say(&format!("link {}", show(&link.borrow_and_update())));
+    tokio::spawn(async move {
+        while link.changed().await.is_ok() {
+            let now = show(&link.borrow_and_update());
+            say(&format!("link {now}"));
+        }
+    });
+}
+
+/// The lines of the standard input. A parent that dies closes the pipe: nothing outlives a test run.
+pub fn commands() -> mpsc::Receiver<String> {
+    let (lines, commands) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    commands
 }
 
 async fn live(url: &str) {
@@ -43,24 +78,9 @@ async fn live(url: &str) {
         Ok(transport) => Some(Arc::new(transport)),
         Err(error) => return say(&format!("failed {}", error.kind().as_str())),
     };
-    let mut link = kept.as_ref().unwrap().link();
-    say(&format!("link {}", show(&link.borrow_and_update())));
-    tokio::spawn(async move {
-        while link.changed().await.is_ok() {
-            let now = show(&link.borrow_and_update());
-            say(&format!("link {now}"));
-        }
-    });
+    tell_link(kept.as_ref().unwrap().link());
     say("ready");
-    let (lines, mut commands) = tokio::sync::mpsc::channel(16);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if lines.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    // A parent that dies closes the pipe: nothing outlives a test run.
+    let mut commands = commands();
     while let Some(line) = commands.recv().await {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {

@@ -3,16 +3,18 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs `ip`, and fails with what to do where it cannot.
-fn ip(arguments: &str) {
+/// Runs `ip`, and fails with what to do where it cannot. Returns what it printed.
+fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap_or_else(|cause| {
         panic!("this test needs `ip`: install the package iproute2 ({cause})");
     });
     assert!(
         output.status.success(),
-        "`ip {arguments}` failed: {}\nthis test makes network namespaces: run it as root, or in `unshare -Urnm`",
+        "`ip {arguments}` failed: {}\nthis test makes network namespaces: run it as root, or in `unshare -Urnm`, with \
+         the packages iproute2 and nftables",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -32,6 +34,11 @@ impl Namespace {
 
     fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.0));
+    }
+
+    /// Speaks to the packet filter.
+    fn nft(&self, arguments: &str) -> String {
+        ip(&format!("netns exec {} nft {arguments}", self.0))
     }
 }
 
@@ -87,5 +94,27 @@ impl Lan {
 
     pub fn unmute(&self, from: usize, to: usize) {
         self.hosts[from - 1].ip(&format!("neigh del 10.77.0.{to} dev eth0"));
+    }
+
+    /// From now on every host loses so many of a hundred packets that reach it, at random.
+    pub fn lose(&self, percent: u32) {
+        for host in &self.hosts {
+            host.nft("add table inet loss");
+            host.nft("add chain inet loss input { type filter hook input priority 0 ; }");
+            let one = format!("iifname eth0 numgen random mod 100 < {percent} counter drop");
+            host.nft(&format!("add rule inet loss input {one}"));
+        }
+    }
+
+    /// Ends the loss, and returns how many packets each host has lost, by the count of the kernel.
+    pub fn lose_no_more(&self) -> Vec<u64> {
+        let end = |host: &Namespace| {
+            let rule = host.nft("list chain inet loss input");
+            host.nft("delete table inet loss");
+            let count =
+                rule.split_once("packets ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+            count.unwrap_or_else(|| panic!("no count of packets in {rule:?}"))
+        };
+        self.hosts.iter().map(end).collect()
     }
 }

@@ -12,15 +12,18 @@ use nix::unistd::Pid;
 use super::child;
 
 /// How long a test waits for something that must happen. Long, because the machine may be busy; a test that passes
-/// never waits so long.
-pub const SOON: Duration = Duration::from_secs(20);
+/// never waits so long. Shorter than [`LONG_LEASE`] lets anybody wait.
+pub const SOON: Duration = Duration::from_secs(40);
+
+/// For an URL: what is noticed within [`SOON`] was not noticed by the lease, which ends after 45 s at the earliest.
+pub const LONG_LEASE: &str = "&lease=60s";
 
 /// A process. Dropped, it is killed.
 pub struct Node {
     pub name: u64,
     process: Child,
     input: ChildStdin,
-    lines: Receiver<(Instant, String)>,
+    lines: Receiver<String>,
     /// Runs of frames that arrived: by topic and node.
     pub got: BTreeMap<(String, u64), Vec<(u64, u64)>>,
     /// Frames that were dropped, as the inbox counted them, by topic.
@@ -65,11 +68,15 @@ impl Node {
         let input = process.stdin.take().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
+        let logging = std::env::var_os("RUST_LOG").is_some();
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
+                if logging {
+                    println!("node {name}: {line}");
+                }
                 // The test harness prints lines of its own.
                 let Some(line) = line.split_once("> ").map(|(_, line)| line.to_owned()) else { continue };
-                if sender.send((Instant::now(), line)).is_err() {
+                if sender.send(line).is_err() {
                     return;
                 }
             }
@@ -89,43 +96,56 @@ impl Node {
         self.wait(SOON, "has subscribed", |line| line == expected);
     }
 
-    /// Reads lines until one is as wanted, and returns it with the time at which it came.
-    pub fn wait(
-        &mut self,
-        within: Duration,
-        what: &str,
-        mut wanted: impl FnMut(&str) -> bool,
-    ) -> (Instant, String) {
+    /// Reads lines until one is as wanted, and returns it.
+    pub fn wait(&mut self, within: Duration, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let deadline = Instant::now() + within;
         loop {
             match self.next(deadline) {
-                Some((at, line)) if wanted(&line) => return (at, line),
+                Some(line) if wanted(&line) => return line,
                 Some(_) => {}
                 None => panic!("node {} never {what}; it said: {:#?}", self.name, self.tail()),
             }
         }
     }
 
+    /// Reads lines until this is true, and returns whether it became so in time.
+    pub fn within(&mut self, wait: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let deadline = Instant::now() + wait;
+        while !holds(self) {
+            if self.next(deadline).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads lines until this is true of what it has said so far.
+    pub fn until(&mut self, what: &str, holds: impl FnMut(&Self) -> bool) {
+        let became = self.within(SOON, holds);
+        assert!(became, "node {} never {what}; it said: {:#?}", self.name, self.tail());
+    }
+
+    /// The last line that begins with one of these.
+    pub fn last(&self, beginnings: &[&str]) -> Option<&str> {
+        let of = |line: &&String| beginnings.iter().any(|beginning| line.starts_with(beginning));
+        self.log.iter().rev().find(of).map(String::as_str)
+    }
+
     /// Waits until its last word on its link is as wanted.
     pub fn wait_link(&mut self, wanted: &str) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let last = self.log.iter().rev().find_map(|line| line.strip_prefix("link "));
-            if last.is_some_and(|last| last.starts_with(wanted)) {
-                return;
-            }
-            let more = self.next(deadline);
-            assert!(more.is_some(), "the link of node {} is never {wanted:?}: {:#?}", self.name, self.tail());
-        }
+        let wanted = format!("link {wanted}");
+        self.until(&format!("said {wanted:?}"), |node| {
+            node.last(&["link "]).is_some_and(|last| last.starts_with(&wanted))
+        });
     }
 
     /// The next line, booked; `None` at the deadline or at the end.
-    pub fn next(&mut self, deadline: Instant) -> Option<(Instant, String)> {
+    pub fn next(&mut self, deadline: Instant) -> Option<String> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
-            Ok((at, line)) => {
+            Ok(line) => {
                 self.book(&line);
-                Some((at, line))
+                Some(line)
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
@@ -146,7 +166,8 @@ impl Node {
         }
     }
 
-    fn tail(&self) -> Vec<&String> {
+    /// The last of what it said.
+    pub fn tail(&self) -> Vec<&String> {
         self.log.iter().rev().take(30).rev().collect()
     }
 
@@ -159,16 +180,9 @@ impl Node {
     /// Waits until it has got this frame of a node, or a later one.
     pub fn wait_frame(&mut self, topic: &str, node: u64, seq: u64) {
         let key = (topic.to_owned(), node);
-        let there = |node: &Self| node.got.get(&key).is_some_and(|runs| runs.iter().any(|run| run.1 >= seq));
-        let deadline = Instant::now() + SOON;
-        while !there(self) {
-            assert!(
-                self.next(deadline).is_some(),
-                "node {} never got {seq} of {node} on {topic}; it said: {:#?}",
-                self.name,
-                self.tail()
-            );
-        }
+        self.until(&format!("got {seq} of {node} on {topic}"), |node| {
+            node.got.get(&key).is_some_and(|runs| runs.iter().any(|run| run.1 >= seq))
+        });
     }
 
     /// Checks that what arrived of a node is in order and has no repetition.
