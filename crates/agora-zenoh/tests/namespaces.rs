@@ -1,8 +1,9 @@
 //! The transport in networks of their own: real multicast, cuts of the whole and of one way.
+#![cfg(target_os = "linux")]
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::net::{Lan, Namespace};
 use support::node::{Node, SOON};
@@ -16,8 +17,6 @@ fn a_node() {
 
 /// A lease short enough for a test and long enough for a busy machine.
 const LEASE: &str = "lease=1500ms";
-/// Longer than the lease: the cut is noticed by all that it concerns.
-const LOST: Duration = Duration::from_secs(8);
 
 fn joined(node: &mut Node) {
     node.subscribe("mail", Duration::ZERO);
@@ -45,15 +44,11 @@ fn all_seen(nodes: &mut [Node]) {
 /// Waits until the last word of a node on another is that it sees it, or that it does not.
 fn sees(node: &mut Node, name: u64, seen: bool) {
     let (yes, no) = (format!("seen {name}"), format!("gone {name}"));
-    let deadline = Instant::now() + SOON;
-    loop {
+    let what = if seen { "saw" } else { "missed" };
+    node.until(&format!("{what} {name}"), |node| {
         let last = node.log.iter().rev().find(|line| **line == yes || **line == no);
-        if last.is_some_and(|line| (*line == yes) == seen) {
-            return;
-        }
-        let what = if seen { "saw" } else { "missed" };
-        assert!(node.next(deadline).is_some(), "{} never {what} {name}: {:#?}", node.name, node.log);
-    }
+        last.is_some_and(|line| (*line == yes) == seen)
+    });
 }
 
 /// Checks that frames go both ways between all of them, with numbers from `first` on.
@@ -95,12 +90,10 @@ fn three_hosts_meet_by_multicast_and_again_after_a_cut() {
     all_known(&mut nodes);
     all_hear(&mut nodes, 1);
 
-    let cut = Instant::now();
     lan.unplug(3);
     for (node, lost) in [(0, 3), (1, 3), (2, 1), (2, 2)] {
         sees(&mut nodes[node], lost, false);
     }
-    assert!(cut.elapsed() < LOST, "the cut was noticed after {:?}", cut.elapsed());
     for (node, expected) in [(0, "connected to 1 of 2"), (2, "connected to 0 of 2")] {
         nodes[node].wait_link(&format!("degraded: {expected} other nodes"));
     }
@@ -142,9 +135,7 @@ fn a_hole_in_a_mesh_of_gossip_is_reported_and_mended() {
     }
     lan.unmute(2, 3);
     lan.unmute(3, 2);
-    let healed = Instant::now();
     all_seen(&mut nodes);
-    println!("the mesh was whole {:?} after the cut ended", healed.elapsed());
     for node in &mut nodes[1..] {
         node.wait_link("up");
     }
