@@ -179,8 +179,7 @@ fn a_stopped_publisher_is_given_up_and_found_again() {
     b.signal(Signal::SIGCONT);
     a.wait(SOON, "has seen it again", |line| line == "seen 2");
     a.wait_link("up");
-    b.tell("publish mail 1 10 100 5000");
-    c.wait_frame("mail", 2, 10);
+    meet(&mut b, &mut c, "mail");
 }
 
 #[test]
