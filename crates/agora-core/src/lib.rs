@@ -12,6 +12,7 @@ pub mod event;
 pub mod id;
 pub mod limits;
 pub mod live;
+pub mod log;
 pub mod membership;
 pub mod memory;
 pub mod transport;

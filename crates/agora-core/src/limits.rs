@@ -70,6 +70,16 @@ pub const ESTABLISH_RETRY: Duration = Duration::from_millis(100);
 pub const HEAD_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long an ended source is remembered: longer than a network can delay a frame.
 pub const TOMBSTONE_AGE: Duration = Duration::from_secs(600);
+/// The largest cursor of one topic: 3 KiB, which every backend can keep.
+pub const CURSOR_BYTES_MAX: usize = 3 << 10;
+/// The most sources that a cursor names: those that were read last. Of one that was read long before, a record that is
+/// appended once more is a first sight.
+pub const CURSOR_SOURCES_MAX: usize = 72;
+/// How long a hole in a log waits, by the times in the log itself, for what its source may still be about to append:
+/// as long as a publish may take.
+pub const LOG_HOLE_AGE: Duration = Duration::from_secs(30);
+/// How often a durable subscription saves its cursor, at most.
+pub const CURSOR_SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The most sources that a topic keeps track of, ended ones included. Frames of further ones are dropped and
 /// counted, and the subscriptions are told by a `Gap`.
 pub const SOURCES_MAX: usize = 4096;

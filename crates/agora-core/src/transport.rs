@@ -7,6 +7,8 @@
 //!
 //! Batches cross this boundary, never single events, so that dynamic dispatch costs nothing that can be measured.
 
+mod log;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::SystemTime;
@@ -18,6 +20,8 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::id::{SourceId, TopicName};
+
+pub use log::{CursorStore, Fence, FromLog, LogInbox, LogStart, Position};
 
 /// A boxed future that owns what it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -239,6 +243,28 @@ pub trait Transport: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropped before it returns, nothing is subscribed.
     async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>>;
+
+    /// Opens a log for reading, on a connection of its own where the backend needs one.
+    ///
+    /// # Errors
+    /// As [`open`](Transport::open). By default `Unsupported`, with what [`Capabilities::log`] says.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing is opened.
+    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        let _ = from;
+        let instead = match self.capabilities().log {
+            Support::No { instead } => instead,
+            Support::Yes => "it says that it can, and does not: a fault of the backend",
+        };
+        let error = Error::unsupported("log topics", instead).backend(self.capabilities().backend);
+        Err(error.operation("open_log").context("topic", topic))
+    }
+
+    /// Where cursors are kept; `None`, the default, where [`Capabilities::cursors`] says that they are not.
+    fn cursors(&self) -> Option<&dyn CursorStore> {
+        None
+    }
 
     /// Tells the backend who this process is, so that others get a hint when it goes, and returns the hints about
     /// others. `None` where the backend has none. A second call replaces the first.

@@ -274,19 +274,12 @@ impl Judge<'_> {
         }
     }
 
-    /// How long a publish may take. With little memory it may have to wait for room before it is queued, and the time
-    /// until its deadline begins anew when it is.
-    fn publish_within(&self) -> Duration {
-        let waits = if self.facts.plan.memory_bytes < 64 << 20 { 2 } else { 1 };
-        self.facts.plan.publish_timeout * waits
-    }
-
     fn conclude(&self, findings: &mut Findings) {
         let facts = self.facts;
         let stalled = facts.net.ever(Duration::ZERO, facts.end, |state| state.is_stalled());
         for (value, attempt) in &self.attempts {
             let Some(life) = facts.lives.get(&value.life) else { continue };
-            let due = attempt.at + self.publish_within() + OUTCOME_LATE;
+            let due = attempt.at + facts.plan.publish_timeout + OUTCOME_LATE;
             let due = life.left.map_or(due, |left| due.min(left + OUTCOME_LATE));
             let crashed = matches!(life.end, Some((_, End::Crash)));
             match attempt.outcome {

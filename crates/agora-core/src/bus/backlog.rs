@@ -1,18 +1,22 @@
 //! What a subscription has not taken yet: bounded, and what does not fit becomes a gap.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
+
+use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::delivery::{Foreign, Gap, Missing};
 use super::queue::lock;
 use crate::codec::Frame;
 use crate::error::Error;
-use crate::id::{SourceId, TopicName};
+use crate::id::{SourceId, StreamId, TopicName};
 use crate::live::Reason;
+use crate::log::Progress;
 
 /// What an entry costs in memory beyond its bytes.
 const ITEM_OVERHEAD: usize = 128;
@@ -47,6 +51,8 @@ pub(crate) enum Item {
     },
     Gap(Gap),
     Foreign(Foreign),
+    /// Nothing to deliver: only where the reading of a log stands.
+    Mark,
 }
 
 impl Item {
@@ -54,11 +60,14 @@ impl Item {
         ITEM_OVERHEAD
             + match self {
                 Self::Frame { frame, .. } => frame.bytes().len(),
-                Self::Gap(_) => 0,
+                Self::Gap(_) | Self::Mark => 0,
                 Self::Foreign(foreign) => foreign.raw.payload.len(),
             }
     }
 }
+
+/// An item, and what taking it changes in the place in a log.
+pub(crate) type Taken = (Item, Option<(StreamId, Progress)>);
 
 #[derive(Debug)]
 struct Dropped {
@@ -70,7 +79,8 @@ struct Dropped {
 
 #[derive(Debug, Default)]
 struct Inner {
-    items: VecDeque<Item>,
+    /// With what taking it changes in the place in a log.
+    items: VecDeque<Taken>,
     bytes: usize,
     /// What did not fit, by source. While this is not empty, nothing more is queued: order is kept.
     dropped: BTreeMap<(TopicName, SourceId), Dropped>,
@@ -86,8 +96,12 @@ impl Inner {
     }
 
     fn push(&mut self, item: Item) {
+        self.push_with(item, None);
+    }
+
+    fn push_with(&mut self, item: Item, progress: Option<(StreamId, Progress)>) {
         self.bytes += item.cost();
-        self.items.push_back(item);
+        self.items.push_back((item, progress));
     }
 
     /// Turns what was dropped into gaps, where it stood.
@@ -118,6 +132,8 @@ impl Inner {
                     .and_modify(|d| d.to = to)
                     .or_insert(Dropped { lane, from, to, reason });
             }
+            // Logs wait for room: see `Backlog::push_log`.
+            Missing::Log { .. } => {}
             Missing::Unknown { since } => {
                 self.dropped_unknown.entry(topic).or_insert(since);
             }
@@ -132,12 +148,20 @@ pub(crate) struct Backlog {
     shares: Arc<Shares>,
     clock: Clock,
     abandoned: AtomicBool,
+    /// Told when something was taken, and when the reader is gone.
+    taken: Notify,
 }
 
 impl Backlog {
     pub(crate) fn new(shares: Arc<Shares>, clock: Clock) -> Self {
         shares.subscriptions.fetch_add(1, Relaxed);
-        Self { inner: Mutex::default(), shares, clock, abandoned: AtomicBool::new(false) }
+        Self {
+            inner: Mutex::default(),
+            shares,
+            clock,
+            abandoned: AtomicBool::new(false),
+            taken: Notify::new(),
+        }
     }
 
     /// Queues an item, or notes that it did not fit. Never waits. Answers whether it was queued.
@@ -168,6 +192,8 @@ impl Backlog {
                     inner.drop_range(now, topic, &missing, Reason::Overflow);
                 }
                 Item::Gap(gap) => inner.drop_range(now, gap.topic, &gap.missing, gap.reason),
+                // Logs wait for room: see `push_log`.
+                Item::Mark => {}
                 Item::Foreign(foreign) => {
                     let missing = Missing::Unknown { since: foreign.arrived };
                     inner.drop_range(now, foreign.topic, &missing, Reason::Overflow);
@@ -182,6 +208,49 @@ impl Backlog {
         has_room
     }
 
+    /// Waits until there is room for an item of a log, or the reader is gone.
+    pub(crate) async fn wait_room(&self, item: &Item) {
+        loop {
+            let mut taken = pin!(self.taken.notified());
+            taken.as_mut().enable();
+            {
+                let inner = lock(&self.inner);
+                let fits = inner.items.is_empty() || inner.bytes + item.cost() <= self.shares.each();
+                if fits || inner.ended.is_some() || self.is_abandoned() {
+                    return;
+                }
+            }
+            taken.await;
+        }
+    }
+
+    /// Queues an item of a log, whether there is room or not: whoever calls has waited for it.
+    pub(crate) fn push_log(&self, item: Item, stream: StreamId, progress: Progress) {
+        let mut inner = lock(&self.inner);
+        if inner.ended.is_some() || self.is_abandoned() {
+            return;
+        }
+        inner.declare_dropped();
+        inner.push_with(item, Some((stream, progress)));
+        let waker = inner.waker.take();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the reader is gone.
+    pub(crate) async fn wait_abandoned(&self) {
+        loop {
+            let mut taken = pin!(self.taken.notified());
+            taken.as_mut().enable();
+            if self.is_abandoned() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
     /// Nothing more comes: regularly, or for this reason. What is queued can still be taken.
     pub(crate) fn end(&self, how: Result<(), Error>) {
         let mut inner = lock(&self.inner);
@@ -194,14 +263,16 @@ impl Backlog {
     }
 
     /// The next item, or `None` at the end.
-    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<Item, Error>>> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<Taken, Error>>> {
         let mut inner = lock(&self.inner);
         if inner.items.is_empty() {
             inner.declare_dropped();
         }
-        if let Some(item) = inner.items.pop_front() {
+        if let Some((item, progress)) = inner.items.pop_front() {
             inner.bytes -= item.cost();
-            return Poll::Ready(Some(Ok(item)));
+            drop(inner);
+            self.taken.notify_waiters();
+            return Poll::Ready(Some(Ok((item, progress))));
         }
         match &mut inner.ended {
             Some(Ok(())) => Poll::Ready(None),
@@ -223,6 +294,8 @@ impl Backlog {
         let mut inner = lock(&self.inner);
         inner.items.clear();
         inner.bytes = 0;
+        drop(inner);
+        self.taken.notify_waiters();
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -247,10 +320,12 @@ mod tests {
     /// Everything that is there: gaps that name a source, and gaps that name nobody.
     fn take(backlog: &Backlog) -> (usize, usize) {
         let (mut known, mut unknown) = (0, 0);
-        while let Poll::Ready(Some(Ok(Item::Gap(gap)))) = backlog.poll(&Context::from_waker(Waker::noop())) {
+        while let Poll::Ready(Some(Ok((Item::Gap(gap), _)))) =
+            backlog.poll(&Context::from_waker(Waker::noop()))
+        {
             match gap.missing {
                 Missing::Source { .. } => known += 1,
-                Missing::Unknown { .. } => unknown += 1,
+                Missing::Log { .. } | Missing::Unknown { .. } => unknown += 1,
             }
         }
         (known, unknown)
@@ -274,7 +349,7 @@ mod tests {
         // Another topic of the same subscription goes on.
         backlog.push(gap(2));
         let poll = || backlog.poll(&Context::from_waker(Waker::noop()));
-        assert!(matches!(poll(), Poll::Ready(Some(Ok(Item::Gap(_))))));
+        assert!(matches!(poll(), Poll::Ready(Some(Ok((Item::Gap(_), _))))));
         assert!(matches!(poll(), Poll::Ready(Some(Err(error))) if error.kind() == ErrorKind::Backend));
         assert!(matches!(poll(), Poll::Ready(None)));
     }

@@ -1,12 +1,14 @@
 //! What a bus is told when it opens.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{ClusterName, NodeName};
+use crate::id::{ClusterName, NodeName, TopicName};
 use crate::limits::{Limits, TAG_BYTES_MAX, TAGS_MAX};
 use crate::membership::MembershipConfig;
+use crate::transport::TopicKind;
 
 /// What a bus is told when it opens. Plain data.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct BusConfig {
     pub node: NodeName,
     /// Words that the other members see, such as `role=imap`. At most 32, of at most 200 bytes each.
     pub tags: Vec<(String, String)>,
+    /// What topics are: live, or a log. A topic that is not named here is live. Every node must be told the same.
+    pub topics: BTreeMap<TopicName, TopicKind>,
     /// Memory and time bounds.
     pub limits: Limits,
     /// When a silent node is held dead.
@@ -39,12 +43,18 @@ impl BusConfig {
             cluster,
             node,
             tags: Vec::new(),
+            topics: BTreeMap::new(),
             limits: Limits::default(),
             membership: MembershipConfig::default(),
             clock: Clock::System,
             observer: false,
             seed: None,
         }
+    }
+
+    /// What a topic is.
+    pub fn kind_of(&self, topic: &TopicName) -> TopicKind {
+        self.topics.get(topic).copied().unwrap_or(TopicKind::Live)
     }
 
     /// Checks the relations between the settings.

@@ -96,6 +96,12 @@ pub enum Missing {
         /// where it ends.
         to: Option<u64>,
     },
+    /// Records of a log, nobody knows of whom. What follows is the oldest that the log still holds, without what was
+    /// delivered before.
+    Log {
+        /// On which lane.
+        lane: u32,
+    },
     /// Nobody knows what, only since when.
     Unknown {
         /// Since when.
@@ -121,6 +127,9 @@ impl fmt::Display for Gap {
                 let from = from.map_or("?".into(), |n| n.to_string());
                 let to = to.map_or("?".into(), |n| n.saturating_sub(1).to_string());
                 write!(f, "events {from} to {to} of {source} on {topic} are missing ({})", reason.as_str())
+            }
+            Missing::Log { lane } => {
+                write!(f, "records of lane {lane} of the log {topic} are missing ({})", reason.as_str())
             }
             Missing::Unknown { .. } => {
                 write!(f, "unknown events on {topic} are missing ({})", reason.as_str())

@@ -3,7 +3,8 @@
 //! | task | one per | does |
 //! |---|---|---|
 //! | `sender` | published topic | forms frames, sends them in order, answers receivers |
-//! | `topic` | subscribed topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
+//! | `topic` | subscribed live topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
+//! | `log` | log of a subscription | reads records, lets [`log::Reader`](crate::log::Reader) judge them, hands over |
 //! | `control` | bus | heartbeats, failure detection, and the way of hellos and asks to the senders |
 //!
 //! Only `control` waits for another task: it hands verdicts to `topic`, which waits for nobody. What else does not fit
@@ -15,9 +16,12 @@ mod clock;
 mod config;
 mod control;
 mod delivery;
+mod log;
 mod members;
+mod progress;
 mod publisher;
 mod queue;
+mod role;
 mod sender;
 mod shared;
 mod signal;
@@ -47,13 +51,15 @@ use crate::codec::{FinalHead, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Incarnation, NodeId, SourceId, StreamId, TopicName};
 use crate::limits::HEARTBEAT_TOPICS_MAX;
+use crate::log::{Progress, Reader};
 use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSpec, Transport};
 use backlog::Backlog;
 use control::{ControlCommand, ControlTask};
+use log::LogTask;
 use queue::{Queue, closed, lock};
 use sender::{SenderCommand, SenderTask};
 use shared::Shared;
-use topic::{TopicCommand, TopicTask};
+use topic::{Piece, TopicCommand, TopicTask};
 
 /// Commands that wait for a task, at most.
 const COMMANDS_MAX: usize = 1024;
@@ -91,6 +97,7 @@ struct SenderHandle {
     commands: mpsc::Sender<SenderCommand>,
     settled: watch::Receiver<u64>,
     stream: StreamId,
+    kind: TopicKind,
 }
 
 impl Bus {
@@ -184,13 +191,12 @@ impl Bus {
     ///
     /// # Errors
     /// - `Config`: the name is not valid, or this node publishes on too many topics.
-    /// - `Unsupported`: the backend has no live topics.
+    /// - `Unsupported`: the backend has no topics of this kind.
     /// - `Closed`: the bus was closed.
     pub fn publisher(&self, topic: &str) -> Result<Publisher> {
         let topic = TopicName::new(topic).map_err(|error| error.operation("publisher"))?;
-        if let Support::No { instead } = self.capabilities().live {
-            return Err(Error::unsupported("live topics", instead).operation("publisher"));
-        }
+        let kind = self.config().kind_of(&topic);
+        self.supported(kind).map_err(|error| error.operation("publisher").context("topic", &topic))?;
         let mut state = lock(&self.0.state);
         if state.closing {
             return Err(closed().operation("publisher"));
@@ -214,15 +220,17 @@ impl Bus {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (settle, settled) = watch::channel(0);
         let stream = StreamId::of(&shared.config.cluster, &topic, 0);
-        let handle = SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream };
+        let handle = SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream, kind };
         state.senders.insert(topic.clone(), handle);
-        shared.count_publisher();
-        lock(&shared.registry).senders.insert(stream, commands);
-        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle);
+        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle, kind);
         state.tasks.spawn_on(task.run(), &self.0.runtime);
         drop(state);
-        // The next heartbeat names the topic; where the queue is full one is due anyway.
-        let _ = shared.control.try_send(ControlCommand::TopicsChanged);
+        if kind == TopicKind::Live {
+            shared.count_publisher();
+            lock(&shared.registry).senders.insert(stream, commands);
+            // The next heartbeat names the topic; where the queue is full one is due anyway.
+            let _ = shared.control.try_send(ControlCommand::TopicsChanged);
+        }
         Ok(Publisher::new(self.clone(), topic, queue))
     }
 
@@ -309,14 +317,19 @@ impl Bus {
     }
 
     async fn leave(&self, senders: &[SenderHandle], heads: Vec<(u64, u64)>, by: Instant) {
-        let published = heads.iter().any(|(next, _)| *next > 1);
+        // Readers of a log need no word of its end.
+        let live = senders.iter().zip(heads).filter(|(sender, _)| sender.kind == TopicKind::Live);
+        let heads: Vec<(StreamId, u64, u64)> =
+            live.map(|(sender, (next, floor))| (sender.stream, next, floor)).collect();
+        let published = heads.iter().any(|(_, next, _)| *next > 1);
         let heard = self.shared().members.borrow().iter().any(|member| member.state.is_live());
         if published && heard {
             // Whoever misses something can ask for it once more; nothing tells when nobody will.
             tokio::time::sleep_until(by.min(Instant::now() + CLOSE_LINGER)).await;
         }
-        let finals = senders.iter().zip(heads);
-        let finals = finals.map(|(s, (next, floor))| FinalHead { stream: s.stream.0, next, floor }).collect();
+        let finals = heads.into_iter();
+        let finals =
+            finals.map(|(stream, next, floor)| FinalHead { stream: stream.0, next, floor }).collect();
         let (done, left) = oneshot::channel();
         if self.shared().control.send(ControlCommand::Leave { finals, done }).await.is_ok() {
             let _ = tokio::time::timeout_at(by, left).await;
@@ -343,20 +356,63 @@ impl Bus {
         self.shared().joined.wait_for(Option::is_some).await.flatten()
     }
 
-    /// Subscribes a backlog to topics, and returns when all of them are established.
-    pub(crate) async fn attach(&self, topics: &[TopicName], own: bool, backlog: &Arc<Backlog>) -> Result<()> {
-        let mut waiting = Vec::new();
-        for topic in topics {
-            let spec = TopicSpec { name: topic.clone(), kind: TopicKind::Live };
-            self.shared().transport.open(&spec).await?;
-            let joined = self.joined().await.ok_or_else(closed)?;
-            let (established, done) = oneshot::channel();
-            self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
-            waiting.push(done);
+    /// Has the backend topics of this kind?
+    ///
+    /// # Errors
+    /// `Unsupported`, with what has.
+    pub(crate) fn supported(&self, kind: TopicKind) -> Result<()> {
+        let capabilities = self.capabilities();
+        let (support, what) = match kind {
+            TopicKind::Live => (capabilities.live, "live topics"),
+            TopicKind::Log => (capabilities.log, "log topics"),
+        };
+        match support {
+            Support::Yes => Ok(()),
+            Support::No { instead } => Err(Error::unsupported(what, instead).backend(capabilities.backend)),
         }
-        for done in waiting {
-            done.await.map_err(|_| closed())?;
+    }
+
+    /// Subscribes a backlog to a live topic. The receiver hears when the subscription is established.
+    pub(crate) async fn attach(
+        &self,
+        topic: &TopicName,
+        own: bool,
+        backlog: &Arc<Backlog>,
+    ) -> Result<oneshot::Receiver<()>> {
+        let spec = TopicSpec { name: topic.clone(), kind: TopicKind::Live };
+        self.shared().transport.open(&spec).await?;
+        let joined = self.joined().await.ok_or_else(closed)?;
+        let (established, done) = oneshot::channel();
+        self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
+        Ok(done)
+    }
+
+    /// Lets a backlog read a log. The receiver hears when it is known where the reading begins.
+    pub(crate) async fn attach_log(
+        &self,
+        topic: &TopicName,
+        mut reader: Reader<Piece>,
+        hide_own: bool,
+        backlog: &Arc<Backlog>,
+    ) -> Result<oneshot::Receiver<Progress>> {
+        let transport = &self.shared().transport;
+        transport.open(&TopicSpec { name: topic.clone(), kind: TopicKind::Log }).await?;
+        let inbox = transport.open_log(topic, reader.reopen()).await?;
+        let (established, done) = oneshot::channel();
+        let (shared, topic, backlog) = (self.shared().clone(), topic.clone(), backlog.clone());
+        let task = LogTask::new(shared, topic, reader, inbox, backlog, hide_own, established);
+        self.spawn(task.run())?;
+        Ok(done)
+    }
+
+    /// Runs a task as long as the bus.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let mut state = lock(&self.0.state);
+        if state.closing {
+            return Err(closed());
         }
+        while state.tasks.try_join_next().is_some() {}
+        state.tasks.spawn_on(task, &self.0.runtime);
         Ok(())
     }
 

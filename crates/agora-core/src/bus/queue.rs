@@ -197,24 +197,24 @@ impl Queue {
                     .help("the backend is slower than the publishers, or down; use `publish`, which waits, or raise `limits.memory_bytes`"));
             }
         }
-        self.append(record, cost)
+        self.append(record, cost, Instant::now() + self.timeout)
     }
 
-    /// Queues a record as soon as there is room.
+    /// Queues a record as soon as there is room. The time that this takes is part of the time that a publish has.
     pub(crate) async fn wait_append(&self, record: &RecordParts<'_>) -> Result<Ticket> {
-        let cost = cost(record);
-        let granted = tokio::time::timeout(self.timeout, self.room.bytes.acquire_many(permits(cost))).await;
+        let (cost, deadline) = (cost(record), Instant::now() + self.timeout);
+        let granted = tokio::time::timeout_at(deadline, self.room.bytes.acquire_many(permits(cost))).await;
         match granted {
             Ok(Ok(granted)) => granted.forget(),
             Ok(Err(_)) => return Err(closed()),
             Err(_) => return Err(timed_out(self.timeout)),
         }
-        self.append(record, cost)
+        self.append(record, cost, deadline)
     }
 
-    fn append(&self, record: &RecordParts<'_>, cost: usize) -> Result<Ticket> {
+    fn append(&self, record: &RecordParts<'_>, cost: usize, deadline: Instant) -> Result<Ticket> {
         let mut inner = lock(&self.inner);
-        let appended = self.append_locked(&mut inner, record, cost);
+        let appended = self.append_locked(&mut inner, record, cost, deadline);
         drop(inner);
         if appended.is_err() {
             self.room.bytes.add_permits(cost);
@@ -224,7 +224,13 @@ impl Queue {
         appended
     }
 
-    fn append_locked(&self, inner: &mut Inner, record: &RecordParts<'_>, cost: usize) -> Result<Ticket> {
+    fn append_locked(
+        &self,
+        inner: &mut Inner,
+        record: &RecordParts<'_>,
+        cost: usize,
+        deadline: Instant,
+    ) -> Result<Ticket> {
         if let Some(error) = &inner.closed {
             return Err(error.clone());
         }
@@ -237,16 +243,17 @@ impl Queue {
         }
         let fits = |batch: &Batch| {
             let room = batch.builder.frame_bytes() + bytes <= self.message_bytes_max;
-            room && !batch.sealed && batch.builder.fits(record)
+            // One that has waited for room has less time left than the others.
+            room && !batch.sealed && batch.deadline <= deadline && batch.builder.fits(record)
         };
         if !inner.batches.back().is_some_and(fits) {
             let mut builder = FrameBuilder::new();
             builder.push(record)?;
             inner.batches.push_back(Batch {
                 builder,
-                deadline: Instant::now() + self.timeout,
+                deadline,
                 room: cost,
-                sealed: false,
+                sealed: deadline + self.timeout / 16 < Instant::now() + self.timeout,
                 formed: 0,
                 fate: Arc::default(),
                 home: self.room.clone(),

@@ -11,11 +11,14 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::queue::{Batch, Queue, Receipt, closed};
+use super::role::Role;
 use super::stats::add;
+use super::topic::sleep_until;
 use crate::codec::{self, FrameType, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{StreamId, TopicName};
 use crate::live::{Announcement, Source};
+use crate::log::Outstanding;
 use crate::transport::{Address, BoxFuture, OutFrame, PublishFailed, TopicKind, TopicSpec};
 
 /// At most so many frames, and about so many bytes, go to the transport in one call.
@@ -49,7 +52,7 @@ pub(crate) struct SenderTask {
     queue: Arc<Queue>,
     commands: mpsc::Receiver<SenderCommand>,
     settled: watch::Sender<u64>,
-    source: Source,
+    role: Role,
     announcements: VecDeque<Announcement>,
     /// In the order of their sequences; sent again from the front after a failure.
     flight: VecDeque<InFlight>,
@@ -67,16 +70,20 @@ impl SenderTask {
         queue: Arc<Queue>,
         commands: mpsc::Receiver<SenderCommand>,
         settled: watch::Sender<u64>,
+        kind: TopicKind,
     ) -> Self {
         let stream = StreamId::of(&shared.config.cluster, &topic, 0);
-        let source = Source::new(Instant::now(), shared.config.limits.repair_age);
+        let role = match kind {
+            TopicKind::Live => Role::Live(Source::new(Instant::now(), shared.config.limits.repair_age)),
+            TopicKind::Log => Role::Log(Outstanding::default()),
+        };
         Self {
             address: Address { topic, lane: 0 },
             stream,
             queue,
             commands,
             settled,
-            source,
+            role,
             announcements: VecDeque::new(),
             flight: VecDeque::new(),
             call: None,
@@ -104,11 +111,10 @@ impl SenderTask {
                 self.finish();
             }
             let may_take = usable && self.call.is_none() && self.retry_at.is_none();
-            let now = Instant::now();
             let expiry = if usable { None } else { self.queue.poll_expiry() };
             let flight = self.call.is_none().then(|| self.flight_deadline()).flatten();
-            let timer = [expiry, flight, self.retry_at, Some(self.source.poll_timeout())];
-            let timer = timer.into_iter().flatten().min().unwrap_or(now);
+            let timer = [expiry, flight, self.retry_at, self.role.poll_timeout()];
+            let timer = timer.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
@@ -123,14 +129,14 @@ impl SenderTask {
                 // While the link is down too: the deadline of what was queued decides when to look again.
                 () = self.queue.appended(), if may_take || !usable => {}
                 changed = self.shared.link.changed(link) => if !changed { return },
-                () = tokio::time::sleep_until(timer) => self.handle_timeout(),
+                () = sleep_until(timer) => self.handle_timeout(),
             }
         }
     }
 
     /// Opens the topic, as long as it takes and a retry can help. `false`: the bus is gone.
     async fn open(&mut self) -> Result<bool> {
-        let spec = TopicSpec { name: self.address.topic.clone(), kind: TopicKind::Live };
+        let spec = TopicSpec { name: self.address.topic.clone(), kind: self.role.kind() };
         let mut pause = BACKOFF.0;
         loop {
             match self.shared.transport.open(&spec).await {
@@ -148,7 +154,7 @@ impl SenderTask {
                 if self.queue.is_empty()
                     && let Some(done) = self.finishing.take()
                 {
-                    let _ = done.send((self.source.next(), self.source.floor()));
+                    let _ = done.send((self.role.next(), self.role.floor()));
                 }
                 tokio::select! {
                     command = self.commands.recv() => match command {
@@ -163,15 +169,21 @@ impl SenderTask {
 
     fn handle(&mut self, command: SenderCommand) {
         match command {
-            SenderCommand::Hello(nonce) => self.source.handle_hello(nonce),
-            SenderCommand::Ask(ranges) => self.source.handle_ask(Instant::now(), &ranges),
+            SenderCommand::Hello(nonce) => {
+                if let Some(source) = self.role.live() {
+                    source.handle_hello(nonce);
+                }
+            }
+            SenderCommand::Ask(ranges) => self.role.handle_ask(Instant::now(), &ranges),
             SenderCommand::Finish(done) => self.finishing = Some(done),
         }
     }
 
     fn handle_timeout(&mut self) {
         let now = Instant::now();
-        self.source.handle_timeout(now);
+        if let Some(source) = self.role.live() {
+            source.handle_timeout(now);
+        }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
@@ -191,7 +203,7 @@ impl SenderTask {
 
     /// Takes over what the source has to send. Hellos wait for the next call, so that one head answers many.
     fn prepare(&mut self) {
-        while let Some(announcement) = self.source.poll_due() {
+        while let Some(announcement) = self.role.poll_due() {
             self.announce_later(announcement);
         }
     }
@@ -210,7 +222,7 @@ impl SenderTask {
     /// Begins a call to the transport with what there is: what failed before, announcements, new events.
     fn send(&mut self) {
         let by = Instant::now() + self.shared.config.limits.publish_timeout;
-        while let Some(announcement) = self.source.poll() {
+        while let Some(announcement) = self.role.poll() {
             self.announce_later(announcement);
         }
         // Half of a call at most: answers must not keep what is new waiting.
@@ -247,12 +259,12 @@ impl SenderTask {
 
     /// Gives a batch its sequences. From here on it is immutable, and can no longer be called back.
     fn form(&mut self, mut batch: Batch) {
-        let (records, seq) = (batch.builder.records(), self.source.next());
-        let stamp = self.stamp(seq, self.source.floor());
+        let (records, seq) = (batch.builder.records(), self.role.next());
+        let stamp = self.stamp(seq, self.role.floor());
         let frame = batch.builder.finish(&stamp, FrameType::Data);
         let share = self.shared.repair_share();
-        self.source.formed(Instant::now(), frame.clone(), records, share);
-        let durability = self.shared.transport.capabilities().live_durability;
+        self.role.formed(Instant::now(), frame.clone(), records, share);
+        let durability = self.role.durability(self.shared.transport.capabilities().live_durability);
         let receipt = Receipt { source: self.shared.me, lane: self.address.lane, seq, durability };
         batch.count(records);
         self.flight.push_back(InFlight { frame, batch: Some((batch, receipt)) });
@@ -271,6 +283,7 @@ impl SenderTask {
         for done in self.flight.drain(..accepted) {
             if let Some((batch, receipt)) = done.batch {
                 add(&self.shared.counters.frames_sent, 1);
+                self.role.settled(receipt.seq);
                 let events = batch.events() as u64;
                 batch.decide(Ok(receipt));
                 self.settled.send_modify(|settled| *settled += events);
@@ -306,8 +319,10 @@ impl SenderTask {
 
     fn give_up(&mut self, which: impl Fn(&Batch) -> bool, cause: &Error) {
         let mut settled = 0;
+        let role = &mut self.role;
         self.flight.retain(|f| match &f.batch {
-            Some((batch, _)) if which(batch) => {
+            Some((batch, receipt)) if which(batch) => {
+                role.settled(receipt.seq);
                 settled += batch.events() as u64;
                 batch.decide(Err(outcome_unknown(cause)));
                 false
@@ -327,10 +342,12 @@ impl SenderTask {
     /// Everything is sent: announces the end, and goes on answering until the task is ended.
     fn finish(&mut self) {
         self.finished = true;
-        self.source.finish();
+        if let Some(source) = self.role.live() {
+            source.finish();
+        }
         if let Some(done) = self.finishing.take() {
             // Whoever closes the bus may have run out of time and be gone.
-            let _ = done.send((self.source.next(), self.source.floor()));
+            let _ = done.send((self.role.next(), self.role.floor()));
         }
         if self.call.is_none() {
             self.send();

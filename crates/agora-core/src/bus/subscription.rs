@@ -1,5 +1,6 @@
 //! The subscribing handle.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,24 +11,30 @@ use futures_core::Stream;
 use super::Bus;
 use super::backlog::{Backlog, Item};
 use super::delivery::{Delivery, Gap, Missing, Received};
+use super::progress::{Durable, Place, Step, check_name, keep_saving, not_of};
+use super::queue::closed;
 use super::stats::add;
+use super::topic::Piece;
 use crate::codec::{Frame, Record, RecordCursor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
-use crate::id::TopicName;
+use crate::id::{StreamId, TopicName};
 use crate::live::Reason;
-use crate::transport::Support;
+use crate::log::{Cursor, LaneCursor, Progress, Reader};
+use crate::transport::{LogStart, Support, TopicKind};
 
 /// Where a subscription begins. More may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
     /// With what is published from now on. Without this node's own events, unless asked for.
     Live,
     /// With the oldest event that the log holds.
     Earliest,
-    /// With the first event of the log that was published at this time or later.
+    /// With the first event of the log that was stored at this time or later.
     Time(SystemTime),
+    /// Where another subscription stood: see [`Subscription::cursor`].
+    Cursor(Cursor),
 }
 
 /// One or several topics, by name.
@@ -92,8 +99,10 @@ impl<E: Events> Subscribe<E> {
         self
     }
 
-    /// Asks that the position be kept at the backend under this name, so that the next subscription of the name
-    /// goes on where this one stood.
+    /// Asks that the place in the logs be kept at the backend under this name. The next subscription of the name goes
+    /// on where this one stood, and this one ends with `Conflict` if it still lives. The place is saved about once a
+    /// second, and by [`Subscription::save`] and [`Subscription::close`]; what was delivered after the last save is
+    /// delivered again after a crash. One name is for one reader: each node of a cluster needs its own.
     pub fn durable(mut self, name: &str) -> Self {
         self.durable = Some(name.to_owned());
         self
@@ -103,48 +112,96 @@ impl<E: Events> Subscribe<E> {
     /// source once, in that source's order, or a [`Gap`] that says what is missing.
     ///
     /// # Errors
-    /// - `Config`: a topic name is not valid, or there is none.
-    /// - `Unsupported`: this backend cannot start there, or keep a position.
+    /// - `Config`: a topic name is not valid, or there is none; a live topic is to be replayed; the cursor is of
+    ///   another topic.
+    /// - `Unsupported`: this backend cannot start there, or keep a place.
+    /// - `Unreachable`: the backend cannot be reached.
     /// - `Closed`: the bus was closed.
     /// - whatever the backend says to the subscription.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, nothing is subscribed.
+    /// Dropped before it returns, nothing is subscribed; a durable name may have been taken over from its reader.
     pub async fn start(self, start: Start) -> Result<Subscription<E>> {
-        let mut topics = self.topics.map_err(|error| error.operation("subscribe"))?;
+        self.begin(start).await.map_err(|error| error.operation("subscribe"))
+    }
+
+    async fn begin(self, start: Start) -> Result<Subscription<E>> {
+        let mut topics = self.topics?;
         // Named twice is meant once.
         topics.sort();
         topics.dedup();
         if topics.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "no topic was given").operation("subscribe"));
+            return Err(Error::new(ErrorKind::Config, "no topic was given"));
         }
-        let capabilities = self.bus.shared().transport.capabilities();
-        let unsupported = |support: Support, what: String| match support {
-            Support::Yes => Ok(()),
-            Support::No { instead } => {
-                Err(Error::unsupported(what, instead).operation("subscribe").backend(capabilities.backend))
-            }
-        };
-        unsupported(capabilities.live, "live topics".into())?;
-        if start != Start::Live {
-            unsupported(capabilities.log, format!("a start at {start:?}: there is no log to read again"))?;
+        let (bus, durable) = (&self.bus, self.durable.as_deref());
+        for topic in &topics {
+            check(bus, topic, &start, durable).map_err(|error| error.context("topic", topic))?;
         }
-        if self.durable.is_some() {
-            unsupported(
-                capabilities.cursors,
-                "durable subscriptions: there is nowhere to keep a cursor".into(),
-            )?;
-        }
-        let backlog = Arc::new(Backlog::new(self.bus.shared().received.clone(), self.bus.config().clock));
-        let subscription = Subscription {
+        let backlog = Arc::new(Backlog::new(bus.shared().received.clone(), bus.config().clock));
+        let mut subscription = Subscription {
             backlog: backlog.clone(),
             current: None,
-            bus: self.bus.clone(),
+            place: Arc::default(),
+            step: None,
+            durable: None,
+            bus: bus.clone(),
             events: std::marker::PhantomData,
         };
-        self.bus.attach(&topics, self.own, &backlog).await.map_err(|error| error.operation("subscribe"))?;
+        let saved = subscription.take_over(&topics, durable).await?;
+        let (mut live, mut logs) = (Vec::new(), Vec::new());
+        for topic in &topics {
+            match bus.config().kind_of(topic) {
+                TopicKind::Live => live.push(bus.attach(topic, self.own, &backlog).await?),
+                TopicKind::Log => {
+                    let reader = subscription.reader(topic, &start, &saved)?;
+                    let hide_own = start == Start::Live && !self.own;
+                    let stream = StreamId::of(&bus.config().cluster, topic, 0);
+                    logs.push((stream, bus.attach_log(topic, reader, hide_own, &backlog).await?));
+                }
+            }
+        }
+        for established in live {
+            established.await.map_err(|_| closed())?;
+        }
+        for (stream, established) in logs {
+            let progress = established.await.map_err(|_| closed())?;
+            // A replay from a time has no place as long as nothing was read.
+            if !matches!(start, Start::Time(_)) {
+                subscription.place.take(&(stream, progress, None));
+            }
+        }
+        if let Some(durable) = subscription.durable.clone() {
+            let (shared, place) = (bus.shared().clone(), subscription.place.clone());
+            bus.spawn(keep_saving(shared, durable, place, backlog))?;
+        }
         Ok(subscription)
     }
+}
+
+/// Can this topic be read so?
+fn check(bus: &Bus, topic: &TopicName, start: &Start, durable: Option<&str>) -> Result<()> {
+    let capabilities = bus.capabilities();
+    let unsupported = |support: Support, what: &str| match support {
+        Support::Yes => Ok(()),
+        Support::No { instead } => Err(Error::unsupported(what, instead).backend(capabilities.backend)),
+    };
+    if *start != Start::Live {
+        unsupported(capabilities.log, "a replay: there is no log to read again")?;
+    }
+    if let Some(name) = durable {
+        unsupported(capabilities.cursors, "durable subscriptions: there is nowhere to keep a cursor")?;
+        check_name(name)?;
+    }
+    let kind = bus.config().kind_of(topic);
+    bus.supported(kind)?;
+    if kind == TopicKind::Live && (*start != Start::Live || durable.is_some()) {
+        return Err(Error::new(ErrorKind::Config, "this topic is live: nothing of it is kept")
+            .context("topic", topic)
+            .help(
+                "make it a log, on every node (`topics` of the configuration), or start at `Start::Live`",
+            ));
+    }
+    Ok(())
 }
 
 struct Current {
@@ -153,12 +210,19 @@ struct Current {
     frame: Arc<Frame>,
     cursor: RecordCursor,
     from: u64,
+    /// What taking it changes in the place in a log.
+    progress: Option<(StreamId, Progress)>,
 }
 
 /// An established subscription: a [`Stream`] of deliveries. An `Err` is the last item. Dropping it ends it.
 pub struct Subscription<E = Record> {
     backlog: Arc<Backlog>,
     current: Option<Current>,
+    /// Where it stands in its logs, without the delivery that was returned last.
+    place: Arc<Place>,
+    /// What that delivery changes.
+    step: Option<Step>,
+    durable: Option<Durable>,
     bus: Bus,
     events: std::marker::PhantomData<fn() -> E>,
 }
@@ -175,7 +239,108 @@ impl<E: Events> Subscription<E> {
         std::future::poll_fn(|cx| self.poll_delivery(cx)).await.transpose()
     }
 
+    /// Where the subscription stands in its logs, behind everything that was returned. A subscription that begins
+    /// there ([`Start::Cursor`]) goes on with the next event. Live topics have no place in it.
+    pub fn cursor(&self) -> Cursor {
+        self.place.cursor(self.step.as_ref())
+    }
+
+    /// Saves the place of a durable subscription now, behind everything that was returned.
+    ///
+    /// # Errors
+    /// - `Config`: the subscription is not durable.
+    /// - `Conflict`: another subscription has taken over the name.
+    /// - `Unreachable`: the backend cannot be reached.
+    /// - `Closed`: the bus was closed.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the place may have been saved.
+    pub async fn save(&mut self) -> Result<()> {
+        let Some(durable) = self.durable.clone() else {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the subscription is not durable: it has no name to save under",
+            )
+            .operation("save")
+            .help("give it one with `durable`, or keep its `cursor` yourself"));
+        };
+        self.take_step();
+        let transport = &self.bus.shared().transport;
+        let store = transport.cursors().ok_or_else(closed)?;
+        durable.save(store, &self.place).await.map_err(|error| error.operation("save"))
+    }
+
+    /// Ends the subscription; a durable one saves its place first.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save); the subscription has ended all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the place may have been saved; the subscription has ended.
+    pub async fn close(mut self) -> Result<()> {
+        match self.durable {
+            Some(_) => self.save().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the durable name over on every topic, and gives what was saved.
+    async fn take_over(
+        &mut self,
+        topics: &[TopicName],
+        name: Option<&str>,
+    ) -> Result<BTreeMap<StreamId, LaneCursor>> {
+        let mut saved = BTreeMap::new();
+        let Some(name) = name else { return Ok(saved) };
+        let mut durable = Durable { name: name.to_owned(), topics: Vec::new() };
+        let store = self.bus.shared().transport.cursors().ok_or_else(closed)?;
+        for topic in topics {
+            let stream = StreamId::of(&self.bus.config().cluster, topic, 0);
+            let (fence, bytes) = store.take(topic, name).await?;
+            durable.topics.push((topic.clone(), stream, fence));
+            if let Some(bytes) = bytes {
+                let cursor = Cursor::from_bytes(&bytes)?;
+                saved.insert(stream, cursor.lane(stream).ok_or_else(|| not_of(topic))?.clone());
+            }
+        }
+        self.durable = Some(durable);
+        Ok(saved)
+    }
+
+    /// The reader of a log, where it begins. What was saved under a durable name goes before `start`.
+    fn reader(
+        &self,
+        topic: &TopicName,
+        start: &Start,
+        saved: &BTreeMap<StreamId, LaneCursor>,
+    ) -> Result<Reader<Piece>> {
+        let held = self.bus.shared().held_share();
+        let stream = StreamId::of(&self.bus.config().cluster, topic, 0);
+        let given = match start {
+            Start::Cursor(cursor) => Some(cursor.lane(stream).ok_or_else(|| not_of(topic))?),
+            _ => None,
+        };
+        if let Some(lane) = saved.get(&stream).or(given) {
+            self.place.begin(stream, lane.clone());
+            return Ok(Reader::resume(lane, held));
+        }
+        let from = match start {
+            Start::Live | Start::Cursor(_) => LogStart::Last,
+            Start::Earliest => LogStart::Earliest,
+            Start::Time(time) => LogStart::Time(*time),
+        };
+        Ok(Reader::new(&from, held))
+    }
+
+    /// What was returned last counts as taken.
+    fn take_step(&mut self) {
+        if let Some(step) = self.step.take() {
+            self.place.take(&step);
+        }
+    }
+
     fn poll_delivery(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Delivery<E>>>> {
+        self.take_step();
         loop {
             if let Some(delivery) = self.next_of_current() {
                 return Poll::Ready(Some(Ok(delivery)));
@@ -184,17 +349,29 @@ impl<E: Events> Subscription<E> {
             match ready!(self.backlog.poll(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(Item::Frame { topic, lane, frame, from })) => {
-                    let cursor = frame.cursor();
-                    self.current = Some(Current { topic, lane, frame, cursor, from });
-                }
-                Some(Ok(Item::Gap(gap))) => {
-                    add(&counters.gaps, 1);
-                    return Poll::Ready(Some(Ok(Delivery::Gap(gap))));
-                }
-                Some(Ok(Item::Foreign(foreign))) => {
-                    add(&counters.foreign, 1);
-                    return Poll::Ready(Some(Ok(Delivery::Foreign(foreign))));
+                Some(Ok((item, progress))) => {
+                    let step = |(stream, progress)| (stream, progress, None);
+                    match item {
+                        Item::Frame { topic, lane, frame, from } => {
+                            let cursor = frame.cursor();
+                            self.current = Some(Current { topic, lane, frame, cursor, from, progress });
+                        }
+                        Item::Gap(gap) => {
+                            add(&counters.gaps, 1);
+                            self.step = progress.map(step);
+                            return Poll::Ready(Some(Ok(Delivery::Gap(gap))));
+                        }
+                        Item::Foreign(foreign) => {
+                            add(&counters.foreign, 1);
+                            self.step = progress.map(step);
+                            return Poll::Ready(Some(Ok(Delivery::Foreign(foreign))));
+                        }
+                        Item::Mark => {
+                            if let Some(progress) = progress {
+                                self.place.take(&step(progress));
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -210,6 +387,7 @@ impl<E: Events> Subscription<E> {
             let reason = match E::from_record(&record) {
                 Ok(Some(event)) => {
                     add(&counters.delivered, 1);
+                    self.step = step_of(&current.progress, Some(record.seq() + 1));
                     let topic = current.topic.clone();
                     return Some(Delivery::Event(Received { event, topic, record }));
                 }
@@ -224,13 +402,21 @@ impl<E: Events> Subscription<E> {
                 }
             };
             add(&counters.gaps, 1);
+            self.step = step_of(&current.progress, Some(record.seq() + 1));
             let (from, to) = (Some(record.seq()), Some(record.seq() + 1));
             let missing = Missing::Source { source: record.source(), lane: current.lane, from, to };
             return Some(Delivery::Gap(Gap { topic: current.topic.clone(), missing, reason }));
         }
+        if let Some(step) = step_of(&current.progress, None) {
+            self.place.take(&step);
+        }
         self.current = None;
         None
     }
+}
+
+fn step_of(progress: &Option<(StreamId, Progress)>, taken: Option<u64>) -> Option<Step> {
+    progress.as_ref().map(|(stream, progress)| (*stream, progress.clone(), taken))
 }
 
 impl<E: Events> Stream for Subscription<E> {

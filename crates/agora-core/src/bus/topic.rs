@@ -54,11 +54,11 @@ pub(crate) enum TopicCommand {
 
 /// A frame as the sequencer sees it. `frame` is `None` where its range is known and its content cannot be read.
 #[derive(Clone, Debug)]
-struct Piece {
-    frame: Option<Arc<Frame>>,
-    seq: u64,
-    end: u64,
-    bytes: usize,
+pub(crate) struct Piece {
+    pub(crate) frame: Option<Arc<Frame>>,
+    pub(crate) seq: u64,
+    pub(crate) end: u64,
+    pub(crate) bytes: usize,
 }
 
 impl Span for Piece {

@@ -17,7 +17,7 @@ mod repair;
 mod sequencer;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use hold::Hold;
 pub use receiver::{Action, Receiver};

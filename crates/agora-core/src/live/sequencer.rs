@@ -50,6 +50,14 @@ pub enum Reason {
     Undecodable,
     /// There are more sources than this node keeps track of.
     TooManySources,
+    /// The log no longer held them when they were to be read.
+    Retention,
+    /// The log is no longer the one that was read: its end was lost in a failover, or it was deleted and made anew.
+    Rewritten,
+    /// Their source could not have them accepted in time, and gave them up.
+    GivenUp,
+    /// They stand in the log behind what they should have preceded, where it was too late to hand them over.
+    Late,
 }
 
 impl Reason {
@@ -67,6 +75,10 @@ impl Reason {
             Self::UnknownKind => "unknown_kind",
             Self::Undecodable => "undecodable",
             Self::TooManySources => "too_many_sources",
+            Self::Retention => "retention",
+            Self::Rewritten => "rewritten",
+            Self::GivenUp => "given_up",
+            Self::Late => "late",
         }
     }
 }

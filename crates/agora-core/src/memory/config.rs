@@ -22,7 +22,7 @@ pub struct SpaceConfig {
     /// a node and the server.
     ///
     /// `false`: as if each node had a link to each other. One's own messages are delivered at once and never meet
-    /// a fault, and nobody is told of a cut.
+    /// a fault, and nobody is told of a cut. There is nobody to keep anything: no logs, no cursors.
     pub echo_via_server: bool,
     /// Does [`announce`](crate::transport::Transport::announce) give hints about others? Default `true`.
     pub failure_hints: bool,
@@ -36,6 +36,10 @@ pub struct SpaceConfig {
     pub inbox_messages_max: usize,
     /// The same bound in bytes; one message alone always fits. Default 64 MiB.
     pub inbox_bytes_max: usize,
+    /// The most records that a log keeps; the oldest leave first. Default 65 536.
+    pub log_records_max: usize,
+    /// The same bound in bytes; one record alone always fits. Default 64 MiB.
+    pub log_bytes_max: usize,
     /// The time of day when the first node connected, to which the time that has passed on tokio's clock is added
     /// wherever a time of day is shown ([`Link`](crate::transport::Link)). Default: the first second of 2026 (UTC),
     /// not the system's clock, so that histories repeat to the byte.
@@ -51,6 +55,8 @@ impl Default for SpaceConfig {
             message_bytes_max: FRAME_BYTES_MAX,
             inbox_messages_max: 65_536,
             inbox_bytes_max: 64 << 20,
+            log_records_max: 65_536,
+            log_bytes_max: 64 << 20,
             wall_clock_start: UNIX_EPOCH + Duration::from_secs(1_767_225_600),
         }
     }

@@ -14,6 +14,7 @@ impl State {
             self.refresh_link(now, id);
         }
         self.refresh_hints();
+        self.logs.changed.notify_waiters();
     }
 
     fn refresh_link(&mut self, now: Instant, id: EndpointId) {
@@ -62,6 +63,7 @@ impl State {
         for id in self.endpoints_of(node) {
             self.flush(now, id);
         }
+        self.logs.changed.notify_waiters();
     }
 
     /// Kills the connections of a node. `false`: there were none.

@@ -18,7 +18,7 @@ use super::space::Shared;
 /// a space that has one. A link has two directions, and `from`, `to` name one of them.
 ///
 /// # Panics
-/// All methods panic on a name that no node can have, and on `SERVER` where the space has none
+/// All methods panic on a name that no node can have, on a topic that is no log, and on `SERVER` where the space has none
 /// ([`SpaceConfig::echo_via_server`](super::SpaceConfig::echo_via_server)): such a script would test nothing.
 #[derive(Clone)]
 pub struct Faults {
@@ -204,6 +204,28 @@ impl Faults {
         let mut state = self.shared.lock();
         let node = state.network.node_ix(node);
         state.scripts.fail(node, Failures { left: times, accepted, fault });
+    }
+
+    /// Retention: of the log of this name only the last `keep` records are left, in every cluster.
+    #[track_caller]
+    pub fn trim_log(&self, topic: &str, keep: usize) {
+        let changed = self.shared.lock().logs.trim(topic, keep);
+        assert!(changed > 0, "no log has the name {topic:?}");
+    }
+
+    /// A failover to a server that was behind: the last `lost` records of the log are gone, though they were
+    /// acknowledged. Its readers are interrupted.
+    #[track_caller]
+    pub fn rewind_log(&self, topic: &str, lost: usize) {
+        let changed = self.shared.lock().logs.rewind(topic, lost);
+        assert!(changed > 0, "no log has the name {topic:?}");
+    }
+
+    /// Somebody deleted the log and made it anew: it is empty. Its readers are interrupted.
+    #[track_caller]
+    pub fn replace_log(&self, topic: &str) {
+        let changed = self.shared.lock().logs.replace(topic);
+        assert!(changed > 0, "no log has the name {topic:?}");
     }
 
     /// Lets the results of a node's publishes take their time: the frames leave at once, the result is there after

@@ -53,10 +53,12 @@
 
 mod config;
 mod control;
+mod cursors;
 mod faults;
 mod hints;
 mod inbox;
 mod link_faults;
+mod log;
 mod network;
 mod node;
 mod queue;

@@ -16,21 +16,21 @@ use super::state::{BACKEND, EndpointId, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
-    Address, BoxFuture, Capabilities, Durability, Hint, Inbox, Link, OutFrame, Outcome, PublishFailed,
-    Support, TopicInfo, TopicKind, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, CursorStore, Durability, Hint, Inbox, Link, LogInbox, LogStart,
+    OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec, Transport,
 };
 
-const NO_LOG: &str = "a space in memory keeps nothing; take a backend that stores what is published";
-const NO_GROUP: &str = "a space in memory keeps nothing to share out; take a backend with groups";
-const NO_CURSORS: &str = "a space in memory keeps nothing; take a backend that stores cursors";
+const NO_LOG: &str =
+    "a space of peers keeps nothing; set `echo_via_server`, or take a backend that stores what is published";
+const NO_GROUP: &str = "a space in memory has no groups yet; take a backend with groups";
 
 /// One node's connection to a [`Space`](super::Space).
 ///
 /// Dropping it without [`close`](Transport::close) looks like a crash to others, except that what is on its way
 /// still arrives. It needs a runtime whose timers are on only while faults delay messages or results, and in `close`.
 pub struct MemoryTransport {
-    shared: Arc<Shared>,
-    id: EndpointId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: EndpointId,
     link: watch::Receiver<Link>,
     capabilities: Capabilities,
 }
@@ -38,12 +38,13 @@ pub struct MemoryTransport {
 impl MemoryTransport {
     pub(super) fn new(shared: Arc<Shared>, cluster: &ClusterName, node: &NodeName) -> Self {
         let mut state = shared.lock();
+        let kept = if state.config.echo_via_server { Support::Yes } else { Support::No { instead: NO_LOG } };
         let capabilities = Capabilities {
             backend: BACKEND,
             live: Support::Yes,
-            log: Support::No { instead: NO_LOG },
+            log: kept,
             group: Support::No { instead: NO_GROUP },
-            cursors: Support::No { instead: NO_CURSORS },
+            cursors: kept,
             live_durability: Durability::Sent,
             echo_via_server: state.config.echo_via_server,
             failure_hints: state.config.failure_hints,
@@ -66,11 +67,13 @@ impl Transport for MemoryTransport {
     }
 
     async fn open(&self, topic: &TopicSpec) -> Result<TopicInfo> {
-        if topic.kind == TopicKind::Log {
-            let error = Error::unsupported("this backend has no log topics", NO_LOG).operation("open");
+        if topic.kind == TopicKind::Log && self.capabilities.log != Support::Yes {
+            let error = Error::unsupported("this space has no log topics", NO_LOG).operation("open");
             return Err(named(error).context("topic", &topic.name));
         }
-        self.shared.lock().usable(self.id).map_err(|error| error.operation("open"))?;
+        let mut state = self.shared.lock();
+        let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
+        state.logs.open(&cluster, &topic.name, topic.kind).map_err(|error| error.operation("open"))?;
         Ok(TopicInfo { lanes: 1 })
     }
 
@@ -103,6 +106,19 @@ impl Transport for MemoryTransport {
         let (id, wake) =
             self.shared.lock().subscribe(self.id, topic).map_err(|error| error.operation("subscribe"))?;
         Ok(Box::new(MemoryInbox::new(Arc::clone(&self.shared), id, wake)))
+    }
+
+    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        if self.capabilities.log != Support::Yes {
+            let error = Error::unsupported("this space has no log topics", NO_LOG).operation("open_log");
+            return Err(named(error).context("topic", topic));
+        }
+        let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, topic, &from);
+        Ok(Box::new(opened.map_err(|error| error.operation("open_log"))?))
+    }
+
+    fn cursors(&self) -> Option<&dyn CursorStore> {
+        (self.capabilities.cursors == Support::Yes).then_some(self)
     }
 
     async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

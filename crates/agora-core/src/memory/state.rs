@@ -8,7 +8,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::config::SpaceConfig;
+use super::cursors::Cursors;
 use super::hints::Announced;
+use super::log::Logs;
 use super::network::{Network, NodeIx};
 use super::queue::{Parcel, Queue, Room};
 use super::script::Scripts;
@@ -65,6 +67,8 @@ pub(super) struct State {
     pub(super) inboxes: BTreeMap<InboxId, InboxState>,
     /// Who listens to a topic, in the order in which they subscribed.
     pub(super) listeners: BTreeMap<ClusterName, BTreeMap<TopicName, Vec<InboxId>>>,
+    pub(super) logs: Logs,
+    pub(super) cursors: Cursors,
     started: Option<Instant>,
     last_id: u64,
 }
@@ -79,6 +83,8 @@ impl State {
             endpoints: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            logs: Logs::default(),
+            cursors: Cursors::default(),
             started: None,
             last_id: 0,
         }
@@ -93,12 +99,16 @@ impl State {
         Room::new(self.config.inbox_messages_max, self.config.inbox_bytes_max)
     }
 
-    /// A link that is down from now on.
-    pub(super) fn down(&self, now: Instant, why: &str) -> Link {
+    /// The time of day, by this space's own count.
+    pub(super) fn time_of_day(&self, now: Instant) -> SystemTime {
         let passed = self.started.map(|started| now.saturating_duration_since(started)).unwrap_or_default();
         // A start so late that the sum has no date is as good as any other.
-        let since = self.config.wall_clock_start.checked_add(passed).unwrap_or(SystemTime::UNIX_EPOCH);
-        Link::Down { since, why: why.to_owned() }
+        self.config.wall_clock_start.checked_add(passed).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// A link that is down from now on.
+    pub(super) fn down(&self, now: Instant, why: &str) -> Link {
+        Link::Down { since: self.time_of_day(now), why: why.to_owned() }
     }
 
     pub(super) fn connect(
@@ -200,6 +210,7 @@ impl State {
             }
         }
         endpoint.flushed.notify_waiters();
+        self.logs.changed.notify_waiters();
         endpoint.link.send_replace(self.down(now, why));
         if let Some(announced) = endpoint.announced {
             self.hint_gone(&endpoint.cluster, announced.me);

@@ -1,8 +1,8 @@
 //! What becomes of publishes: scripted failures, slow results, deadlines, and what is refused.
 
 use super::*;
-use crate::memory::PublishFault;
-use crate::transport::{Support, TopicKind, TopicSpec};
+use crate::memory::{PublishFault, SpaceConfig};
+use crate::transport::{LogStart, Support, TopicKind, TopicSpec};
 
 #[tokio::test(start_paused = true)]
 async fn publishes_fail_as_scripted_and_then_no_more() {
@@ -70,11 +70,15 @@ async fn slow_results_come_late_and_some_after_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_cannot_do_it_says() {
-    let a = connect(&Space::default(), "a");
+    let peers = Space::new(SpaceConfig { echo_via_server: false, ..SpaceConfig::default() });
+    let a = connect(&peers, "a");
     let log = TopicSpec { name: topic(), kind: TopicKind::Log };
-    let error = a.open(&log).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.help_text().is_some());
+    let opened = a.open_log(&topic(), LogStart::Earliest).await.err();
+    for error in [a.open(&log).await.unwrap_err(), opened.unwrap()] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.help_text().is_some());
+    }
+    assert!(a.cursors().is_none());
     let live = TopicSpec { name: topic(), kind: TopicKind::Live };
     assert_eq!(a.open(&live).await.unwrap().lanes, 1);
     let capabilities = a.capabilities();

@@ -1,0 +1,115 @@
+//! How far a subscription has come in its logs, and who keeps that.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::backlog::Backlog;
+use super::queue::lock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{StreamId, TopicName};
+use crate::limits::CURSOR_SAVE_INTERVAL;
+use crate::log::{Cursor, LaneCursor, Progress};
+use crate::transport::{CursorStore, Fence};
+
+/// Where a subscription stands. What was returned last counts as taken when the next is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    lanes: Mutex<BTreeMap<StreamId, LaneCursor>>,
+    moved: Notify,
+}
+
+/// A step that is not taken yet: see [`LaneCursor::advance`].
+pub(crate) type Step = (StreamId, Progress, Option<u64>);
+
+impl Place {
+    /// Goes on from a cursor.
+    pub(crate) fn begin(&self, stream: StreamId, lane: LaneCursor) {
+        lock(&self.lanes).insert(stream, lane);
+    }
+
+    pub(crate) fn take(&self, (stream, progress, taken): &Step) {
+        lock(&self.lanes).entry(*stream).or_default().advance(progress, *taken);
+        self.moved.notify_one();
+    }
+
+    /// The cursor, with a step that is not taken yet.
+    pub(crate) fn cursor(&self, with: Option<&Step>) -> Cursor {
+        let mut lanes = lock(&self.lanes).clone();
+        if let Some((stream, progress, taken)) = with {
+            lanes.entry(*stream).or_default().advance(progress, *taken);
+        }
+        let mut cursor = Cursor::default();
+        lanes.into_iter().for_each(|(stream, lane)| cursor.set(stream, lane));
+        cursor
+    }
+
+    fn lane(&self, stream: StreamId) -> Option<LaneCursor> {
+        lock(&self.lanes).get(&stream).cloned()
+    }
+}
+
+/// What a durable subscription holds at the backend.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    pub(crate) name: String,
+    pub(crate) topics: Vec<(TopicName, StreamId, Fence)>,
+}
+
+impl Durable {
+    /// Saves where each topic stands.
+    pub(crate) async fn save(&self, store: &dyn CursorStore, place: &Place) -> Result<()> {
+        for (topic, stream, fence) in &self.topics {
+            let Some(lane) = place.lane(*stream) else { continue };
+            let mut cursor = Cursor::default();
+            cursor.set(*stream, lane);
+            store.save(topic, &self.name, *fence, &cursor.to_bytes()?).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Saves the place of a durable subscription whenever it has moved, as long as there is the subscription.
+pub(crate) async fn keep_saving(
+    shared: Arc<Shared>,
+    durable: Durable,
+    place: Arc<Place>,
+    backlog: Arc<Backlog>,
+) {
+    loop {
+        tokio::select! {
+            () = backlog.wait_abandoned() => return,
+            () = place.moved.notified() => {}
+        }
+        let began = Instant::now();
+        let Some(store) = shared.transport.cursors() else { return };
+        match durable.save(store, &place).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => return backlog.end(Err(error)),
+            Err(error) if error.kind() == ErrorKind::Closed => return,
+            Err(error) => {
+                tracing::warn!(durable = %durable.name, %error, "a cursor was not saved; it is tried again");
+                place.moved.notify_one();
+            }
+        }
+        tokio::time::sleep_until(began + CURSOR_SAVE_INTERVAL).await;
+    }
+}
+
+/// Is this a name for a durable subscription?
+///
+/// # Errors
+/// `Config`, saying what a name is.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    crate::id::check_words("durable", name, crate::id::NAME_BYTES_MAX)
+}
+
+/// The error of a cursor that says nothing of a topic.
+pub(crate) fn not_of(topic: &TopicName) -> Error {
+    Error::new(ErrorKind::Config, "the cursor is not one of this topic, or of another cluster")
+        .context("topic", topic)
+        .help("take the cursor that a subscription to this topic gave; or begin at `earliest` or `live`")
+}

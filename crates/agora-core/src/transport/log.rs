@@ -1,0 +1,104 @@
+//! The part of the contract that is about logs: topics that keep what is published.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use super::Raw;
+use crate::error::Result;
+use crate::id::TopicName;
+
+/// A place in one lane of a log, as the backend counts: what comes later is greater. Two logs, or two lives of one log
+/// that was deleted and made anew, have nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u128);
+
+/// Where the reader of a log begins, in every lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogStart {
+    /// With the oldest record that the log holds.
+    Earliest,
+    /// With the last record that the log holds now, or with the first to come where it holds none. The reader takes it
+    /// as a mark, and begins behind it.
+    Last,
+    /// With the first record that was appended at this time or later.
+    Time(SystemTime),
+    /// With the record at this place, or the first behind it.
+    At(Position),
+}
+
+/// What a log has to tell, lane by lane in the order of positions.
+#[derive(Clone, Debug)]
+pub enum FromLog {
+    /// A record.
+    Record {
+        /// The message.
+        raw: Raw,
+        /// Where it stands.
+        at: Position,
+        /// What the backend itself wrote beside it when it was appended, and would write otherwise if it were appended
+        /// again: the epoch of the leader, the time, an identity.
+        stamp: u64,
+    },
+    /// The first record that follows is the first that the lane ever held. Comes in front of it, where the backend knows
+    /// that nothing was trimmed away; then what is missing before it is known to be missing.
+    Beginning {
+        /// Of this lane.
+        lane: u32,
+    },
+    /// Records that were to come next are gone: retention was faster than this reader. What follows is the oldest
+    /// record that is left.
+    Trimmed {
+        /// Of this lane.
+        lane: u32,
+    },
+    /// All that the lane held a moment ago was told. Comes once at each end that is reached, and after the record of
+    /// [`LogStart::Last`].
+    CaughtUp {
+        /// This lane.
+        lane: u32,
+    },
+    /// The connection was interrupted, and with it what is known of the log: it may have been rewound or replaced.
+    /// Nothing more comes; the log is to be opened anew.
+    Interrupted,
+}
+
+/// The reader of a log. Dropping it ends the reading.
+#[async_trait]
+pub trait LogInbox: Send {
+    /// Waits until there is something, then appends what is there to `into`, at most `records_max`.
+    ///
+    /// # Errors
+    /// `Closed` when the transport was closed; any other error is final too.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn recv(&mut self, records_max: usize, into: &mut Vec<FromLog>) -> Result<()>;
+}
+
+/// The right to save a durable cursor. A later one of the same name makes it void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub u64);
+
+/// Where durable subscriptions keep their cursors.
+#[async_trait]
+pub trait CursorStore: Send + Sync {
+    /// Takes the cursor of this name over: gives what was saved last, and the right to save the next one. Whoever had
+    /// that right has lost it.
+    ///
+    /// # Errors
+    /// `Unreachable` while the link is down; `Closed`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the former holder may have lost the right.
+    async fn take(&self, topic: &TopicName, name: &str) -> Result<(Fence, Option<Vec<u8>>)>;
+
+    /// Saves a cursor.
+    ///
+    /// # Errors
+    /// `Conflict` when the right was lost; `Unreachable` while the link is down; `Closed`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the cursor may have been saved.
+    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()>;
+}
