@@ -82,6 +82,11 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// The connections that must be made anew.
+    pub(crate) fn torn(&self) -> Vec<ZenohId> {
+        lock(&self.connections).torn(std::time::Instant::now())
+    }
+
     /// What the watchdog says of the mesh.
     pub(crate) fn mesh(&self, problem: Option<String>) {
         let mut connections = lock(&self.connections);
@@ -205,6 +210,21 @@ impl ZenohTransport {
 }
 
 fn watch_connections(session: &Session, shared: &Arc<Shared>) -> Result<()> {
+    let failed = |cause| from_zenoh("cannot watch the connections", &cause);
+    let watcher = Arc::downgrade(shared);
+    session
+        .info()
+        .link_events_listener()
+        .callback(move |event| {
+            if event.kind() == SampleKind::Delete
+                && let Some(shared) = watcher.upgrade()
+            {
+                lock(&shared.connections).link_lost(std::time::Instant::now(), *event.link().zid());
+            }
+        })
+        .background()
+        .wait()
+        .map_err(failed)?;
     let watcher = Arc::downgrade(shared);
     session
         .info()
@@ -217,7 +237,7 @@ fn watch_connections(session: &Session, shared: &Arc<Shared>) -> Result<()> {
         })
         .background()
         .wait()
-        .map_err(|cause| from_zenoh("cannot watch the connections", &cause))
+        .map_err(failed)
 }
 
 fn capabilities() -> Capabilities {

@@ -135,7 +135,6 @@ fn a_slow_reader_is_told_what_it_missed_and_stalls_nobody() {
 }
 
 #[test]
-#[ignore = "known shortfall: a connection may outlive the other side's, and drop what comes (docs/backends/zenoh.md)"]
 fn a_stopped_reader_stalls_nobody_for_long_and_hears_again() {
     let (mut a, url) = first("stopped", "&lease=2s");
     let mut healthy = Node::start(2, "stopped", &url);

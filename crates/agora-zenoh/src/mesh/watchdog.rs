@@ -171,6 +171,7 @@ impl Watchdog {
             // First the lost ones: a host that refuses has lost a process, and then nothing is wrong.
             self.dial();
             self.close_deaf();
+            self.close_torn();
             if Instant::now() >= survey_at {
                 self.survey();
                 surveyed = Instant::now();
@@ -232,6 +233,14 @@ impl Watchdog {
     fn close_deaf(&mut self) {
         for id in self.mesh.deaf(Instant::now()) {
             tracing::warn!(node = %id, "a connection passes nothing on, and is made anew");
+            self.network.handles.close(&id);
+        }
+    }
+
+    /// Closes the connections that lost a part of themselves. Both sides then begin anew, and know it.
+    fn close_torn(&self) {
+        for id in self.shared.upgrade().map(|shared| shared.torn()).unwrap_or_default() {
+            tracing::info!(node = %id, "a connection outlived one of its links, and is made anew");
             self.network.handles.close(&id);
         }
     }
