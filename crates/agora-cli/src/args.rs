@@ -106,6 +106,9 @@ pub(crate) struct Publish {
     /// The data; `-`, or nothing, reads the standard input to its end
     #[arg(allow_hyphen_values = true)]
     pub(crate) data: Option<String>,
+    /// The topic is a log: the backend keeps what is published on it
+    #[arg(long)]
+    pub(crate) log: bool,
     /// The kind of the event: a built-in one takes its fields as JSON [default: agora.bytes]
     #[arg(long)]
     pub(crate) kind: Option<String>,
@@ -132,9 +135,15 @@ pub(crate) struct Subscribe {
     /// The topics, such as stwt.agora
     #[arg(required = true, value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
-    /// Where to begin: live, or where there is a log earliest or a time (RFC 3339)
+    /// The topics are logs: the backend keeps what is published on them
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Where to begin: live; with --log also earliest, a time (RFC 3339), or the cursor of an event
     #[arg(long, value_name = "WHERE", default_value = "live")]
     pub(crate) from: String,
+    /// Keep the place at the backend under this name, and go on where it was left; needs --log
+    #[arg(long, value_name = "NAME", requires = "log")]
+    pub(crate) durable: Option<String>,
     /// End after so many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,

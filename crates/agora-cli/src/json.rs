@@ -79,12 +79,14 @@ pub(crate) struct EventLine<'a> {
     seq: u64,
     lane: u32,
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
     #[serde(flatten)]
     content: Content,
 }
 
 impl<'a> EventLine<'a> {
-    pub(crate) fn of(event: &'a Received<Record>, node: String) -> Self {
+    pub(crate) fn of(event: &'a Received<Record>, node: String, cursor: Option<String>) -> Self {
         let record = event.record();
         let key = record.key().map(std::str::from_utf8);
         Self {
@@ -98,6 +100,7 @@ impl<'a> EventLine<'a> {
             seq: event.seq(),
             lane: 0,
             time: time(event.time()),
+            cursor,
             content: Content::of(record),
         }
     }

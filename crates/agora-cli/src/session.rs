@@ -21,6 +21,8 @@ pub(crate) struct Part {
     /// Is it a member, or does it only look on? A member is named after its host.
     pub(crate) member: bool,
     pub(crate) tags: Vec<(String, String)>,
+    /// The topics that are logs.
+    pub(crate) logs: Vec<String>,
     pub(crate) publish_timeout: Option<Duration>,
 }
 
@@ -64,6 +66,9 @@ async fn connect(global: &Global, part: Part) -> Result<Bus, Failure> {
     }
     for (name, value) in part.tags {
         builder = builder.tag(name, value);
+    }
+    for topic in part.logs {
+        builder = builder.log(topic);
     }
     if let Some(timeout) = part.publish_timeout {
         let mut limits = Limits::default();

@@ -143,7 +143,18 @@ async fn each_failure_has_its_code_and_says_what_to_do() {
         (&["subscribe", "a b", memory[0], memory[1]], 2, "not a valid topic name", "A-Z"),
         (&["subscribe", "_agora.control", memory[0], memory[1]], 2, "reserved", "take another"),
         (&["subscribe", "t", "--from", "noon", memory[0], memory[1]], 2, "not a place to begin", "earliest"),
-        (&["subscribe", "t", "--from", "earliest", memory[0], memory[1]], 4, "Earliest", "backend"),
+        (
+            &["subscribe", "t", "--from", "earliest", memory[0], memory[1]],
+            2,
+            "this topic is live",
+            "make it a log",
+        ),
+        (
+            &["subscribe", "t", "--log", "--from", "00ff", memory[0], memory[1]],
+            2,
+            "not a place to begin",
+            "cursor",
+        ),
         (&["node", "--node", "a b", memory[0], memory[1]], 2, "not a valid node name", "A-Z"),
         (&["node", "--cluster", "", memory[0], memory[1]], 2, "not a valid cluster name", "A-Z"),
         (
@@ -277,4 +288,30 @@ async fn an_interrupt_ends_a_read_of_the_standard_input() {
     let run = tokio::spawn(agora_cli::run(args, io));
     sender.send_replace(true);
     assert_eq!(run.await.unwrap(), 130);
+}
+
+#[tokio::test]
+async fn a_log_is_read_from_its_beginning_from_a_cursor_and_under_a_name() {
+    let url = "memory:cli-log";
+    // The space lives as long as somebody is in it.
+    let keeper = start(&["node", "--node", "keeper", "--url", url]);
+    let args = ["publish", "orders", "placed", "--log", "--count", "5", "--url", url, "--json"];
+    let receipts = run(&args).await.assert_code(0).json();
+    assert_eq!(receipts[4]["durability"], "stored");
+    let read = async |more: &[&str]| {
+        let base = ["subscribe", "orders", "--log", "--url", url, "--json", "--count", "2"];
+        run(&[&base[..], more].concat()).await.assert_code(0).json()
+    };
+    let sequences =
+        |events: &[Value]| events.iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    let first = read(&["--from", "earliest"]).await;
+    assert_eq!(sequences(&first), [1, 2]);
+    let cursor = first[1]["cursor"].as_str().unwrap();
+    assert_eq!(sequences(&read(&["--from", cursor]).await), [3, 4]);
+    for expected in [[1, 2], [3, 4]] {
+        let events = read(&["--from", "earliest", "--durable", "projector"]).await;
+        assert_eq!(sequences(&events), expected);
+    }
+    keeper.interrupt();
+    keeper.end().await.assert_code(130);
 }

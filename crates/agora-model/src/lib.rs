@@ -5,6 +5,7 @@
 //! | model | subject | question |
 //! |---|---|---|
 //! | [`live`] | [`Sequencer`](agora_core::live::Sequencer) | is anything ever lost silently, repeated, reordered, or owed for ever? |
+//! | [`log`] | [`Reader`](agora_core::log::Reader), [`LaneCursor`](agora_core::log::LaneCursor) and [`Outstanding`](agora_core::log::Outstanding) | the same of a log, its failures and its readers' restarts |
 //! | [`repair`] | [`Receiver`](agora_core::live::Receiver) and [`Source`](agora_core::live::Source), timed | does every hole end, and is none given up lightly? |
 //!
 //! The tests run bounds that take seconds. `cargo run --release -p agora-model -- deep` runs larger ones.
@@ -12,4 +13,5 @@
 
 pub mod check;
 pub mod live;
+pub mod log;
 pub mod repair;

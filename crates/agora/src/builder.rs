@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use agora_core::bus::{BusConfig, Clock};
-use agora_core::id::{ClusterName, NodeName};
+use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::limits::Limits;
 use agora_core::membership::MembershipConfig;
 use agora_core::memory::Space;
-use agora_core::transport::Transport;
+use agora_core::transport::{TopicKind, Transport};
 use agora_core::{Error, ErrorKind, Result, bus};
 
 use crate::bus::Bus;
@@ -46,6 +46,7 @@ pub struct Builder {
     cluster: Option<String>,
     node: Option<String>,
     tags: Vec<(String, String)>,
+    logs: Vec<String>,
     limits: Limits,
     membership: MembershipConfig,
     clock: Clock,
@@ -67,6 +68,7 @@ impl Builder {
             cluster: None,
             node: None,
             tags: Vec::new(),
+            logs: Vec::new(),
             limits: Limits::default(),
             membership: MembershipConfig::default(),
             clock: Clock::default(),
@@ -98,6 +100,13 @@ impl Builder {
     /// Adds a word that the other members see, such as `role` and `imap`. At most 32, of at most 200 bytes each.
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
+        self
+    }
+
+    /// Says that a topic is a log: the backend keeps what is published, and a subscription can begin in the past. A
+    /// topic of which nothing is said is live. Every node must be told the same.
+    pub fn log(mut self, topic: impl Into<String>) -> Self {
+        self.logs.push(topic.into());
         self
     }
 
@@ -205,6 +214,9 @@ impl Builder {
         };
         let mut config = BusConfig::new(cluster, node);
         config.tags.clone_from(&self.tags);
+        for topic in &self.logs {
+            config.topics.insert(TopicName::new(topic)?, TopicKind::Log);
+        }
         config.limits = self.limits.clone();
         config.membership = self.membership.clone();
         config.clock = self.clock;

@@ -99,7 +99,7 @@ mod tests {
 ```
 [out](../../a.md)
 [the machine](/etc/hosts)
-see `docs/nowhere.md`, and `docs/index.md`
+see `docs/nowhere.md`, and `docs/a.md`
 ";
         let found: Vec<(usize, String)> = check(Path::new("docs/index.md"), text, exists)
             .into_iter()

@@ -17,7 +17,7 @@ pub(crate) async fn run(
     output: &mut Output,
     interrupt: &mut Interrupt,
 ) -> Result<u8, Failure> {
-    let part = Part { member: true, tags: args.tags, publish_timeout: None };
+    let part = Part { member: true, tags: args.tags, ..Part::default() };
     with_bus(global, part, interrupt, output.reader_gone(), async |bus: &Bus| {
         // Before anything is waited for: nobody who joins meanwhile is missed.
         let mut members = bus.members();
@@ -35,7 +35,7 @@ pub(crate) async fn run(
             tokio::select! {
                 change = members.next() => member(change, output).await?,
                 delivery = events.try_next() => match delivery? {
-                    Some(delivery) => print(bus, &delivery, output).await?,
+                    Some(delivery) => print(bus, &delivery, None, output).await?,
                     None => return Err(closed()),
                 },
             }

@@ -49,11 +49,15 @@ pub(crate) async fn run(
         events = Events::read(&args, kind, input.stdin) => events?,
         () = interrupt.wait() => return Err(Failure::Interrupted),
     };
-    let part = Part { publish_timeout: Some(args.timeout), ..Part::default() };
+    let logs = if args.log { vec![args.topic.clone()] } else { Vec::new() };
+    let part = Part { publish_timeout: Some(args.timeout), logs, ..Part::default() };
     with_bus(global, part, interrupt, output.broken(), async |bus: &Bus| {
         let publisher = bus.publisher(&args.topic)?;
         joined(bus, global.connect_timeout).await?;
-        look_for_somebody(bus, args.wait, output).await;
+        // A log keeps the event for whoever comes.
+        if !args.log {
+            look_for_somebody(bus, args.wait, output).await;
+        }
         let mut printer = Receipts { bus, publisher: &publisher, kind, output, sent: 0 };
         let mut waiting: VecDeque<Publishing> = VecDeque::new();
         let mut more = true;

@@ -18,12 +18,21 @@ pub(crate) async fn run(
     interrupt: &mut Interrupt,
 ) -> Result<u8, Failure> {
     let start = start(&args.from)?;
-    with_bus(global, Part::default(), interrupt, output.reader_gone(), async |bus: &Bus| {
+    let logs = if args.log { args.topics.clone() } else { Vec::new() };
+    let part = Part { logs, ..Part::default() };
+    with_bus(global, part, interrupt, output.reader_gone(), async |bus: &Bus| {
         joined_or_warned(bus, output, global.connect_timeout).await;
-        let mut events = bus.subscribe(args.topics.as_slice()).start(start).await?;
+        let mut events = bus.subscribe(args.topics.as_slice());
+        if let Some(name) = &args.durable {
+            events = events.durable(name);
+        }
+        let mut events = events.start(start).await?;
         established(bus, &args.topics, output);
         let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
-        read(bus, &mut events, &args, deadline, output).await
+        let code = read(bus, &mut events, &args, deadline, output).await?;
+        // What was printed counts as done; after a signal or a failure the last of it comes again.
+        events.close().await?;
+        Ok(code)
     })
     .await
 }
@@ -53,23 +62,25 @@ async fn read(
         };
         let Some(delivery) = delivery else { return Err(closed()) };
         seen += u64::from(matches!(delivery, Delivery::Event(_)));
-        print(bus, &delivery, output).await?;
+        let cursor = (args.log && output.json()).then(|| events.cursor().to_string());
+        print(bus, &delivery, cursor, output).await?;
         if args.count.is_some_and(|count| seen >= count) {
             return Ok(DONE);
         }
     }
 }
 
-/// Prints one delivery.
+/// Prints one delivery, of a log with the cursor behind it.
 pub(crate) async fn print(
     bus: &Bus,
     delivery: &Delivery<Record>,
+    cursor: Option<String>,
     output: &mut Output,
 ) -> Result<(), Failure> {
     match delivery {
         Delivery::Event(event) => {
             let node = name_of(bus, event.source());
-            output.say(&EventLine::of(event, node.clone()), || text::event(event, &node)).await
+            output.say(&EventLine::of(event, node.clone(), cursor), || text::event(event, &node)).await
         }
         Delivery::Gap(gap) => {
             let name = |source| name_of(bus, source);
@@ -96,14 +107,23 @@ fn start(from: &str) -> Result<Start, Failure> {
     match from {
         "live" => Ok(Start::Live),
         "earliest" => Ok(Start::Earliest),
-        time => match time.parse::<jiff::Timestamp>() {
-            Ok(time) => Ok(Start::Time(time.into())),
-            Err(_) => Err(Failure::Error(
-                Error::new(ErrorKind::Config, "not a place to begin")
-                    .context("--from", format!("{:?}", time.chars().take(80).collect::<String>()))
-                    .help("it takes live, earliest, or a time such as 2026-01-31T12:00:00Z"),
-            )),
-        },
+        time_or_cursor => {
+            if let Ok(time) = time_or_cursor.parse::<jiff::Timestamp>() {
+                return Ok(Start::Time(time.into()));
+            }
+            time_or_cursor.parse().map(Start::Cursor).map_err(|error: Error| {
+                let shown: String = time_or_cursor.chars().take(80).collect();
+                Failure::Error(
+                    Error::new(ErrorKind::Config, "not a place to begin")
+                        .context("--from", format!("{shown:?}"))
+                        .help(
+                            "it takes live, earliest, a time such as 2026-01-31T12:00:00Z, or the whole `cursor` of \
+                             an event that was printed with --json --log",
+                        )
+                        .source(error),
+                )
+            })
+        }
     }
 }
 

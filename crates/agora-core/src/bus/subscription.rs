@@ -195,11 +195,9 @@ fn check(bus: &Bus, topic: &TopicName, start: &Start, durable: Option<&str>) -> 
     let kind = bus.config().kind_of(topic);
     bus.supported(kind)?;
     if kind == TopicKind::Live && (*start != Start::Live || durable.is_some()) {
-        return Err(Error::new(ErrorKind::Config, "this topic is live: nothing of it is kept")
-            .context("topic", topic)
-            .help(
-                "make it a log, on every node (`topics` of the configuration), or start at `Start::Live`",
-            ));
+        return Err(Error::new(ErrorKind::Config, "this topic is live: nothing of it is kept").help(
+            "make it a log, on every node (`topics` of the configuration), or start at `Start::Live`",
+        ));
     }
     Ok(())
 }

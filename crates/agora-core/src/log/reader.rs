@@ -9,6 +9,7 @@
 //! must be the same.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 
 use tokio::time::Instant;
 
@@ -109,7 +110,7 @@ struct Kept {
 }
 
 /// What must be read first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Check {
     Nothing,
     /// The end of the log, and perhaps its last record: only a mark.
@@ -211,9 +212,9 @@ impl<P: Span> Reader<P> {
         self.out.pop_front()
     }
 
-    /// Is it known where it begins? From then on everything is owed.
+    /// Is it known where it begins, and whether that is the beginning of the log? From then on everything is owed.
     pub fn is_anchored(&self) -> bool {
-        !matches!(self.check, Check::Anchor)
+        self.whole || !self.fresh && !matches!(self.check, Check::Anchor)
     }
 
     /// Where it stands, for a consumer that has taken everything.
@@ -260,7 +261,7 @@ impl<P: Span> Reader<P> {
             self.declare(source, to, Reason::GivenUp);
         }
         self.settle(now, source, floor);
-        while self.held_bytes > self.held_bytes_max && self.give_up(now, source, Reason::TooFarAhead) {}
+        while self.held_bytes > self.held_bytes_max && self.give_up_hole(now, source, Reason::TooFarAhead) {}
         self.close_holes(now);
         Then::Read
     }
@@ -300,6 +301,7 @@ impl<P: Span> Reader<P> {
                 return Then::Reopen;
             }
         }
+        self.fresh &= self.whole;
         self.caught_up.get_or_insert(now);
         Then::Read
     }
@@ -443,8 +445,31 @@ impl<P: Span> Reader<P> {
         self.out.push_back(Out::Gap { source, from, to, reason, progress });
     }
 
-    /// Gives up the lowest hole. Answers whether there was one.
-    fn give_up(&mut self, now: Instant, source: SourceId, reason: Reason) -> bool {
+    /// Is something of this source missing that may still come?
+    pub fn has_hole(&self, source: SourceId) -> bool {
+        self.streams.get(&source).is_some_and(|stream| !stream.held.is_empty())
+    }
+
+    /// Hashes the state as it stands at `now`: the same whenever it was reached.
+    pub fn hash_at<H: Hasher>(&self, now: Instant, state: &mut H)
+    where
+        P: Hash,
+    {
+        (&self.from, self.before, self.fresh, self.whole, self.check, self.held_bytes).hash(state);
+        for (source, stream) in &self.streams {
+            (source, stream.start, stream.next, &stream.held).hash(state);
+            stream.hole.map(|hole| (hole.log_us, now.saturating_duration_since(hole.at))).hash(state);
+        }
+        for kept in &self.kept {
+            (kept.before, kept.mark, kept.source, kept.end).hash(state);
+        }
+        let since = self.caught_up.map(|at| now.saturating_duration_since(at));
+        (self.log_us, since).hash(state);
+    }
+
+    /// Gives up the lowest hole of a source, as early or as late as one likes: too early is lossy, never wrong. Answers
+    /// whether there was one.
+    pub fn give_up_hole(&mut self, now: Instant, source: SourceId, reason: Reason) -> bool {
         let Some(stream) = self.streams.get(&source) else { return false };
         let Some(to) = stream.held.keys().next().copied().filter(|seq| *seq > stream.next) else {
             return false;
@@ -466,7 +491,7 @@ impl<P: Span> Reader<P> {
         let sources = self.streams.iter().filter(|(_, stream)| stream.hole.is_some_and(overdue));
         let sources: Vec<SourceId> = sources.map(|(source, _)| *source).collect();
         for source in sources {
-            self.give_up(now, source, Reason::Lost);
+            self.give_up_hole(now, source, Reason::Lost);
         }
     }
 

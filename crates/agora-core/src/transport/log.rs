@@ -14,7 +14,7 @@ use crate::id::TopicName;
 pub struct Position(pub u128);
 
 /// Where the reader of a log begins, in every lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LogStart {
     /// With the oldest record that the log holds.
     Earliest,

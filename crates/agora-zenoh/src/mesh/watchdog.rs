@@ -87,7 +87,8 @@ pub(crate) fn declare(
         .declare_queryable(key.clone())
         .callback(move |query| {
             let report = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let (Some(bell), Some(asker)) = (&bell, query.payload()) {
+            // Who only waits until others have taken notice says nothing of itself.
+            if let (Some(bell), Some(asker)) = (&bell, query.payload().filter(|asker| !asker.is_empty())) {
                 bell.tell(News::Asked(asker.to_bytes().into_owned()));
             }
             // Runs on a receive thread. The answer goes the way the question said: dropped rather than waited for.
