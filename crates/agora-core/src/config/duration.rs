@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 pub fn text(time: Duration) -> String {
     let milliseconds = time.as_millis();
     for (unit, length) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if milliseconds >= length && milliseconds % length == 0 {
+        if milliseconds >= length && milliseconds.is_multiple_of(length) {
             return format!("{}{unit}", milliseconds / length);
         }
     }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::host;
+use super::keys::SECTIONS;
+
 /// What stands in the place of a secret, wherever one would be printed.
 const HIDDEN: &str = "***";
 
@@ -33,8 +36,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// A URL that may hold a password. `Debug` and `Display` hide everything before its last `@`, and the values of
-/// parameters after `?`.
+/// A URL that may hold a password. `Debug` and `Display` hide everything before its last `@`, and whatever else is not
+/// known to be harmless.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 
@@ -50,6 +53,8 @@ impl SecretUrl {
     }
 }
 
+/// Shows only what is surely no secret: hosts that are some, a plain path, parameters that are known to be harmless. A
+/// password may hold any sign, and a user may forget any other.
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((scheme, rest)) = self.0.split_once(':') else { return f.write_str(HIDDEN) };
@@ -57,28 +62,51 @@ impl fmt::Display for SecretUrl {
             return f.write_str(HIDDEN);
         }
         write!(f, "{scheme}:")?;
-        // A password may hold any sign, `/`, `?` and `#` too: only what follows the last `@` is surely none of it.
-        let (hidden, rest) = match rest.rsplit_once('@') {
-            Some((_, rest)) => (true, rest),
-            None => (false, rest.strip_prefix("//").unwrap_or(rest)),
+        let (slashes, rest) = match rest.strip_prefix("//") {
+            Some(rest) => ("//", rest),
+            None => ("", rest),
         };
-        if self.0[scheme.len() + 1..].starts_with("//") {
-            f.write_str("//")?;
-        }
-        if hidden {
-            write!(f, "{HIDDEN}@")?;
-        }
+        f.write_str(slashes)?;
+        // Only what follows the last `@` is surely no password.
+        let rest = match rest.rsplit_once('@') {
+            Some((_, rest)) => {
+                write!(f, "{HIDDEN}@")?;
+                rest
+            }
+            None => rest,
+        };
+        let (rest, fragment) = rest.split_once('#').map_or((rest, None), |(rest, f)| (rest, Some(f)));
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        f.write_str(place)?;
+        f.write_str(if is_place(place) { place } else { HIDDEN })?;
         for (i, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
             let name = pair.split('=').next().unwrap_or(pair);
-            let hidden = ["pass", "secret", "token", "credential", "key", "auth"];
-            let secret = hidden.iter().any(|word| name.contains(word)) && !name.ends_with("_file");
             f.write_str(if i == 0 { "?" } else { "&" })?;
-            if secret { write!(f, "{name}={HIDDEN}")? } else { f.write_str(pair)? }
+            // Only of a setting that is known to be no secret is it certain that its value is none.
+            let known = SECTIONS.iter().flat_map(|section| section.keys).find(|key| key.name == name);
+            if known.is_some_and(|key| !key.takes.is_secret()) {
+                f.write_str(pair)?;
+            } else if known.is_some() || is_word(name) {
+                write!(f, "{name}={HIDDEN}")?;
+            } else {
+                f.write_str(HIDDEN)?;
+            }
         }
-        Ok(())
+        match fragment {
+            Some("insecure") => f.write_str("#insecure"),
+            Some(_) => write!(f, "#{HIDDEN}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// Hosts with a plain path, or the name of a space.
+fn is_place(place: &str) -> bool {
+    let (hosts, path) = place.split_once('/').unwrap_or((place, ""));
+    hosts.split(',').all(|host| host.is_empty() || host::is_host(host, true)) && is_word(path)
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= 40 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
 }
 
 impl fmt::Debug for SecretUrl {
@@ -109,8 +137,13 @@ mod tests {
             ("redis+cluster://a,user:hunter2@b", "redis+cluster://***@b"),
             ("nats://a?password=hunter2&user=me", "nats://a?password=***&user=me"),
             ("kafka://a?password_file=/etc/pw", "kafka://a?password_file=/etc/pw"),
+            ("kafka://a?pwd=hunter2&cluster=c", "kafka://a?pwd=***&cluster=c"),
             ("memory:one", "memory:one"),
             ("zenoh:", "zenoh:"),
+            ("redis://:hunter2@host#hunter2", "redis://***@host#***"),
+            ("redis://user:hunter2", "redis://***"),
+            ("nats://host?hun ter2", "nats://host?***"),
+            ("redis+sentinel://a,[::1]:2/one", "redis+sentinel://a,[::1]:2/one"),
             ("hunter2", "***"),
             ("hun ter2:x", "***"),
         ] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::problem::Problem;
 use super::secret::{Secret, SecretUrl};
 use super::value::{Raw, Value, shown};
-use super::{duration, host};
+use super::{duration, host, list};
 use crate::id::{ClusterName, NodeName};
 
 /// The longest text, in bytes.
@@ -147,12 +147,15 @@ impl Takes {
             Raw::Text(text) => Ok(text.clone()),
             _ => {
                 let problem = self.refuse(raw);
-                match (self, raw) {
+                Err(match (self, raw) {
                     (Self::Secret, Raw::Number(_) | Raw::Fraction) => {
-                        Err(problem.with_help("put it in quotes: a number would lose its leading zeros"))
+                        problem.with_help("put it in quotes: a number would lose its leading zeros")
                     }
-                    _ => Err(problem.with_help("put it in quotes")),
-                }
+                    (_, Raw::Number(_) | Raw::Fraction | Raw::Flag(_)) => {
+                        problem.with_help("put it in quotes")
+                    }
+                    _ => problem,
+                })
             }
         }
     }
@@ -164,7 +167,12 @@ impl Takes {
 
     fn list(self, raw: &Raw, is_good: impl Fn(&str) -> bool) -> Result<Vec<String>, Problem> {
         let list: Vec<String> = match raw {
-            Raw::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            Raw::Text(text) => match self {
+                Self::RedisUrls => {
+                    list::split(text, |part| part.starts_with("redis://") || part.starts_with("rediss://"))
+                }
+                _ => list::split(text, |_| true),
+            },
             Raw::List(list) => {
                 let texts = list.iter().map(|part| match part {
                     Raw::Text(text) => Ok(text.clone()),
