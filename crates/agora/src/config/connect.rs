@@ -94,3 +94,97 @@ pub(crate) fn zenoh(zenoh: &agora_core::config::Zenoh) -> Result<agora_zenoh::Ze
     }
     ZenohConfig::new(settings)
 }
+
+#[cfg(all(test, feature = "zenoh"))]
+mod tests {
+    use super::*;
+
+    /// A URL is read here, and by the crate of the backend for those who use that alone.
+    #[test]
+    fn both_readers_of_zenohs_urls_agree() {
+        for url in [
+            "zenoh:",
+            "zenoh://",
+            "zenoh:///",
+            "zenoh:?",
+            "zenoh:?mode=peer&",
+            "zenoh://a:1",
+            "zenoh://a:1/",
+            "zenoh://a,b-c.example:2,10.0.0.1",
+            "zenoh://[::1]:7447,[fe80::1]",
+            "zenoh://a?mode=client",
+            "zenoh:?mode=router",
+            "zenoh:?listen=0.0.0.0:0,[::]:9",
+            "zenoh:?multicast=on",
+            "zenoh:?multicast=off",
+            "zenoh:?multicast=eth0,wg-1",
+            "zenoh:?multicast=eth0%2Cwg-1",
+            "zenoh:?multicast_port=9999",
+            "zenoh:?multicast_address=239.1.2.3:5",
+            "zenoh:?lease=500ms",
+            "zenoh:?lease=1m",
+            "zenoh:?user=m%26m&password_file=/run/secrets/zenoh%20pw&users_file=/etc/a+b",
+            "zenoh:?cluster=prod.eu",
+        ] {
+            let config = Config::from_url(url).unwrap_or_else(|error| panic!("{url}: {error:#}"));
+            let theirs = agora_zenoh::ZenohConfig::from_url(url).unwrap();
+            assert_eq!(zenoh(&config.model().zenoh).unwrap().settings(), theirs.settings(), "{url}");
+            assert_eq!(config.model().cluster.as_ref(), theirs.cluster(), "{url}");
+        }
+        for url in [
+            "zenoh:a",
+            "zenoh:/a",
+            "zenoh://a/b",
+            "zenoh://u:p@a",
+            "zenoh://a#b",
+            "zenoh://a,,b",
+            "zenoh://a:",
+            "zenoh://a:x",
+            "zenoh://a:0",
+            "zenoh://a:65536",
+            "zenoh://a:1:2",
+            "zenoh://::1",
+            "zenoh://[::1",
+            "zenoh://[::1]7",
+            "zenoh://[zz]:7",
+            "zenoh://a%20b:1",
+            "zenoh://a%zz:1",
+            "zenoh://%ff",
+            "zenoh:?mode=server",
+            "zenoh:?mode=",
+            "zenoh:?mode",
+            "zenoh:?colour=red",
+            "zenoh:?Mode=peer",
+            "zenoh:?=x",
+            "zenoh:?mode=peer&mode=peer",
+            "zenoh:?listen=a:b",
+            "zenoh:?multicast=a b",
+            "zenoh:?multicast=eth0,,",
+            "zenoh:?multicast_port=0",
+            "zenoh:?multicast_address=10.0.0.1:5",
+            "zenoh:?multicast_port=5&multicast_address=224.0.0.1:6",
+            "zenoh:?lease=3",
+            "zenoh:?lease=1h",
+            "zenoh:?lease=100ms",
+            "zenoh:?user=a",
+            "zenoh:?password_file=a",
+            "zenoh:?password=secret",
+            "zenoh:?cluster=a/b",
+            "zenoh:?mode=client&multicast=off",
+        ] {
+            assert!(Config::from_url(url).is_err(), "{url}");
+            assert!(agora_zenoh::ZenohConfig::from_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_that_are_documented_are_the_backends() {
+        let default = |name: &str| agora_core::config::find("zenoh", name).map(|key| key.default.to_owned());
+        let settings = agora_zenoh::Settings::default();
+        assert_eq!(default("lease"), Some(format!("\"{}s\"", settings.lease.as_secs())));
+        assert_eq!(default("multicast_address"), Some(format!("\"{}\"", settings.multicast_address)));
+        assert_eq!(default("multicast_port"), Some(settings.multicast_address.port().to_string()));
+        assert_eq!(default("mode").as_deref(), Some("\"peer\""));
+        assert_eq!(settings.mode, agora_zenoh::Mode::Peer);
+    }
+}

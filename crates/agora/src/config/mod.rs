@@ -40,6 +40,7 @@ mod problem;
 mod read;
 mod store;
 mod tree;
+mod unique;
 mod url;
 mod variables;
 

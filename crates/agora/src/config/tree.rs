@@ -10,6 +10,7 @@ use figment::value::{Dict, Map, Num, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::layer::Layer;
+use super::unique::Unique;
 
 /// A table as it was written: its keys in alphabetical order.
 #[derive(Clone)]
@@ -40,6 +41,13 @@ impl Table {
     }
 
     pub(super) fn json(text: &str) -> Result<Self, Malformed> {
+        // The last of two would win in silence.
+        if let Err(error) = Json::from_str::<Unique>(text)
+            && error.is_data()
+        {
+            let why = "a key stands twice in one object".to_owned();
+            return Err(Malformed { line: Some(error.line()), why });
+        }
         Json::from_str(text).map(Self).map_err(|error| Malformed {
             line: (error.line() > 0).then(|| error.line()),
             // Only of a wrong type would it show the value: then it is no object.
@@ -207,9 +215,14 @@ mod tests {
             assert!(error.line.is_some(), "{text}");
             assert!(!format!("{error:?}").contains("hunter2"), "{text}: {error:?}");
         }
-        for text in
-            ["{\"a\": hunter2}", "{\"a\": \"hunter2", "\"hunter2\"", "[\"hunter2\"]", "{\"a\": 1} hunter2"]
-        {
+        for text in [
+            "{\"a\": hunter2}",
+            "{\"a\": \"hunter2",
+            "\"hunter2\"",
+            "[\"hunter2\"]",
+            "{\"a\": 1} hunter2",
+            "{\"hunter2\": 1, \"hunter2\": 2}",
+        ] {
             let error = Table::json(text).map(|_| ()).unwrap_err();
             assert!(!format!("{error:?}").contains("hunter2"), "{text}: {error:?}");
         }

@@ -1,6 +1,7 @@
 //! Who wins, and how it is told afterwards.
 
 use agora::config::{Backend, Config, LoadOptions, Place};
+use agora::core::config::{Key, SECTIONS, Takes};
 
 use crate::{env, load, toml};
 
@@ -185,4 +186,83 @@ fn nothing_is_read_that_is_not_named() {
     assert_eq!(config.model(), Config::default().model());
     assert_eq!(config.backend().unwrap_err().kind(), agora::ErrorKind::Config);
     assert_eq!(load(env(&[("PATH", "/bin"), ("AGORA_URL", "x"), ("AGORA", "x")])).model(), config.model());
+}
+
+/// A value that a key takes, as text.
+fn sample(key: &Key) -> String {
+    match key.takes {
+        Takes::Url => "memory:sample".to_owned(),
+        Takes::Hosts | Takes::Listens => "sample:1,[::1]:2".to_owned(),
+        Takes::RedisUrls => "redis://sample".to_owned(),
+        Takes::Flag => "false".to_owned(),
+        Takes::Number { most, .. } => most.to_string(),
+        Takes::Time { least, .. } => format!("{}ms", least.as_millis()),
+        Takes::OneOf(words) => words[0].to_owned(),
+        Takes::Multicast => "eth0".to_owned(),
+        Takes::Group => "239.0.0.1:9".to_owned(),
+        _ => "sample".to_owned(),
+    }
+}
+
+/// The keys that need another beside them, and that other.
+fn beside(section: &str, name: &str) -> Vec<(&'static str, &'static str)> {
+    match (section, name) {
+        ("nats" | "kafka" | "redis" | "zenoh", "user") => {
+            vec![
+                ("nats.password_file", "f"),
+                ("kafka.password_file", "f"),
+                ("redis.password_file", "f"),
+                ("zenoh.password_file", "f"),
+            ]
+        }
+        ("nats" | "kafka" | "zenoh", "password" | "password_file") => {
+            vec![("nats.user", "u"), ("kafka.user", "u"), ("zenoh.user", "u")]
+        }
+        ("nats", "tls_ca_file") => vec![("nats.tls", "true")],
+        ("nats", "stream_name") => vec![("nats.jetstream", "true")],
+        ("kafka", "tls_ca_file") => vec![("kafka.tls", "true")],
+        ("kafka", "sasl") => vec![("kafka.user", "u"), ("kafka.password_file", "f"), ("kafka.tls", "true")],
+        ("redis", "retry_max_wait") => vec![("redis.retry_min_wait", "1ms")],
+        ("redis", "master") => vec![("redis.mode", "sentinel")],
+        ("membership", "heartbeat_interval") => vec![("membership.hint_grace", "1s")],
+        ("membership", "hint_grace") => vec![("membership.heartbeat_interval", "10ms")],
+        ("membership", "fail_after") => vec![
+            ("membership.heartbeat_interval", "10ms"),
+            ("membership.suspect_after", "20ms"),
+            ("membership.hint_grace", "11ms"),
+        ],
+        ("membership", "suspect_after") => vec![("membership.heartbeat_interval", "10ms")],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_key_can_be_set_by_a_variable_a_file_and_the_program() {
+    let mut count = 0;
+    for section in SECTIONS {
+        for key in section.keys {
+            let (path, value) = (section.name.replace("NAME", "a-b"), sample(key));
+            let dotted = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+            let shown = dotted.replace("a-b", "\"a-b\"");
+            let variable =
+                format!("AGORA__{}", dotted.to_uppercase().replace('.', "__")).replace("A-B", "a-b");
+            let with = |options: LoadOptions| {
+                let beside = beside(section.name, key.name).into_iter();
+                // The others are for other sections.
+                let beside = beside.filter(|(other, _)| other.starts_with(&format!("{path}.")));
+                beside.fold(options, |options, (key, value)| options.set(key, value))
+            };
+            for (options, place) in [
+                (LoadOptions::new().environment([(&variable, &value)]), Place::Variable),
+                (toml(&format!("{dotted} = {value:?}\n")), Place::File),
+                (LoadOptions::new().set(&dotted, &value), Place::Code),
+                (LoadOptions::new().command_line("--x", &dotted, &value), Place::CommandLine),
+            ] {
+                let config = load(with(options));
+                assert_eq!(config.origin(&shown).map(|origin| origin.place), Some(place), "{shown}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 4 * 60, "{count}");
 }

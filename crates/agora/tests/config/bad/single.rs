@@ -29,6 +29,11 @@ pub(super) fn cases() -> Vec<Case> {
             r#"config: the file is not JSON (from: file coordinator.json, line: 1, why: not a JSON object)"#,
         ),
         (
+            "json with a key twice",
+            json("{\"@type\": \"Kafka\",\n\"brokers\": [\"a:1\"],\n\"brokers\": [\"b:1\"]}"),
+            r#"config: the file is not JSON (from: file coordinator.json, line: 3, why: a key stands twice in one object)"#,
+        ),
+        (
             "json without a type",
             json("{\"brokers\": [\"a:1\"]}"),
             r#"config: the JSON object has no `@type` (from: file coordinator.json, allowed: "Kafka", "Nats", "Redis", "RedisCluster" or "Zenoh"); agora's own style is TOML; JSON is read as a mail server's coordinator object"#,
