@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agora_core::bus::{BusConfig, Clock};
-use agora_core::config::{Backend, Model, SecretUrl};
+use agora_core::config::{Backend, SecretUrl};
 use agora_core::id::{ClusterName, NodeName};
 use agora_core::limits::Limits;
 use agora_core::membership::MembershipConfig;
@@ -159,7 +159,6 @@ impl Builder {
     pub async fn connect(self) -> Result<Bus> {
         let (builder, config) = self.resolve().map_err(|error| error.operation("connect"))?;
         let backend = config.backend()?;
-        config::check_topics(&config)?;
         let told = builder.told(&config)?;
         // What is wrong with the configuration is said before anything is connected.
         told.validate().map_err(|error| error.operation("connect"))?;
@@ -170,10 +169,12 @@ impl Builder {
             Backend::Memory => {
                 let space = config.model().space.as_deref().unwrap_or_default();
                 let space = Space::named(space).map_err(|error| error.operation("connect"))?;
-                let transport = space.connect(&told.cluster, &told.node);
-                open(transport, told)
+                open(space.connect(&told.cluster, &told.node), told, &config)
             }
-            Backend::Zenoh => connect_zenoh(config.model(), told, builder.time_to_connect(&config)).await,
+            Backend::Zenoh => {
+                config::check_topics(&config, backend.as_str(), config::ZENOH_LOG)?;
+                connect_zenoh(&config, told, builder.time_to_connect(&config)).await
+            }
             other => Err(config::refuse_backend(other)),
         }
     }
@@ -186,8 +187,7 @@ impl Builder {
     /// As [`connect`](Builder::connect), without what concerns the backend.
     pub fn open(self, transport: impl Transport) -> Result<Bus> {
         let (builder, config) = Self { url: None, ..self }.resolve()?;
-        config::check_topics(&config)?;
-        open(transport, builder.told(&config)?)
+        open(transport, builder.told(&config)?, &config)
     }
 
     /// Adds the program's own word to the configuration.
@@ -228,6 +228,9 @@ impl Builder {
                 told.tags.push((name.clone(), value.clone()));
             }
         }
+        let kinds =
+            model.topics.iter().filter_map(|(name, topic)| topic.kind.map(|kind| (name.clone(), kind)));
+        told.topics = kinds.collect();
         told.limits = self.limits_over(config);
         told.membership = self.membership_over(config);
         told.clock = self.clock;
@@ -270,15 +273,15 @@ impl Builder {
 }
 
 #[cfg(feature = "zenoh")]
-async fn connect_zenoh(model: &Model, told: BusConfig, timeout: Duration) -> Result<Bus> {
-    let zenoh = config::zenoh(&model.zenoh).map_err(|error| error.operation("connect"))?;
+async fn connect_zenoh(config: &Config, told: BusConfig, timeout: Duration) -> Result<Bus> {
+    let zenoh = config::zenoh(&config.model().zenoh).map_err(|error| error.operation("connect"))?;
     let transport = agora_zenoh::ZenohTransport::connect(&zenoh, &told.cluster, timeout).await?;
-    open(transport, told)
+    open(transport, told, config)
 }
 
 #[cfg(not(feature = "zenoh"))]
 #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
-async fn connect_zenoh(_model: &Model, _told: BusConfig, _timeout: Duration) -> Result<Bus> {
+async fn connect_zenoh(_config: &Config, _told: BusConfig, _timeout: Duration) -> Result<Bus> {
     Err(agora_core::Error::unsupported(
         "this program was built without the backend zenoh",
         "build it with the feature `zenoh` of the crate `agora`",
@@ -286,6 +289,9 @@ async fn connect_zenoh(_model: &Model, _told: BusConfig, _timeout: Duration) -> 
     .operation("connect"))
 }
 
-fn open(transport: impl Transport, config: BusConfig) -> Result<Bus> {
-    bus::Bus::open(transport, config).map(Bus::from)
+/// Opens a bus, after looking whether the backend can be what the topics ask for.
+fn open(transport: impl Transport, told: BusConfig, config: &Config) -> Result<Bus> {
+    let capabilities = transport.capabilities();
+    config::check_topics(config, capabilities.backend, capabilities.log)?;
+    bus::Bus::open(transport, told).map(Bus::from)
 }

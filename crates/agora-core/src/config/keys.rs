@@ -1,5 +1,7 @@
 //! Every setting there is.
 
+use std::time::Duration;
+
 use super::key::Key;
 use super::takes::Takes;
 use super::{kafka, nats, redis, topics, zenoh};
@@ -70,13 +72,13 @@ const LIMITS: &[Key] = &[
     ),
     Key::new(
         "repair_age",
-        Takes::time(100, 10 * MINUTE),
+        Takes::Time { least: Duration::ZERO, most: Limits::TIME_MAX },
         "\"30s\"",
         "How long a sent frame is kept, so that whoever missed it can ask for it.",
     ),
     Key::new(
         "publish_timeout",
-        Takes::time(100, 60 * MINUTE),
+        Takes::Time { least: Limits::PUBLISH_TIMEOUT_MIN, most: Limits::TIME_MAX },
         "\"30s\"",
         "How long a publish may take. It must outlast a failover of the backend's leader.",
     ),

@@ -1,10 +1,15 @@
 //! What a bus can be made of today, and why the rest cannot.
 
-use agora_core::config::{Backend, Framing, Model, TopicConfig, Wire};
-use agora_core::transport::TopicKind;
+use agora_core::config::{Backend, Framing, TopicConfig, Wire};
+use agora_core::transport::{Support, TopicKind};
 use agora_core::{Error, Result};
 
 use super::loaded::Config;
+
+/// Zenoh keeps nothing. Said here too, because it shall be said before anything is connected.
+pub(crate) const ZENOH_LOG: Support = Support::No {
+    instead: "make it live, or take a backend that keeps what is published: NATS with JetStream, Redis or Kafka",
+};
 
 /// The error of a backend that this version does not have.
 pub(crate) fn refuse_backend(backend: Backend) -> Error {
@@ -15,11 +20,11 @@ pub(crate) fn refuse_backend(backend: Backend) -> Error {
     .operation("connect")
 }
 
-/// Refuses what the settings of topics ask for and nothing in this version could give.
-pub(crate) fn check_topics(config: &Config) -> Result<()> {
-    let Model { topics, .. } = config.model();
-    for (name, topic) in topics {
-        if let Some((key, what, instead)) = refused(topic) {
+/// Refuses what the settings of topics ask for and this backend, or this version, could not give. `log` says whether
+/// the backend has logs.
+pub(crate) fn check_topics(config: &Config, backend: &str, log: Support) -> Result<()> {
+    for (name, topic) in &config.model().topics {
+        if let Some((key, what, instead)) = refused(topic, backend, log) {
             let key = format!("topics.\"{name}\".{key}");
             let mut error = Error::unsupported(format!("`{key}` cannot be honoured: {what}"), instead);
             if let Some(origin) = config.origin(&key) {
@@ -32,25 +37,32 @@ pub(crate) fn check_topics(config: &Config) -> Result<()> {
 }
 
 /// What a topic asks for in vain: the key, why, and what to do instead.
-fn refused(topic: &TopicConfig) -> Option<(&'static str, &'static str, &'static str)> {
-    if topic.kind == Some(TopicKind::Log) {
-        return Some(("kind", "this version has live topics only", "set it to \"live\", or leave it out"));
+fn refused(topic: &TopicConfig, backend: &str, log: Support) -> Option<(&'static str, String, &'static str)> {
+    let out = "leave it out";
+    if let (Some(TopicKind::Log), Support::No { instead }) = (topic.kind, log) {
+        return Some(("kind", format!("the backend {backend} has no logs"), instead));
     }
     if topic.framing == Some(Framing::Each) {
         let what = "this version sends many events a message";
-        return Some(("framing", what, "set it to \"batch\", or leave it out"));
+        return Some(("framing", what.to_owned(), "set it to \"batch\", or leave it out"));
     }
+    let nobody = format!("the backend {backend} has no such setting");
     if topic.retention.is_some() {
-        return Some(("retention", "this version has live topics only, which keep nothing", "leave it out"));
+        return Some(("retention", nobody, out));
     }
     if topic.replicas.is_some() {
-        return Some(("replicas", "this version has live topics only, which keep nothing", "leave it out"));
+        return Some(("replicas", nobody, out));
     }
     if topic.lanes.is_some_and(|lanes| lanes > 1) {
-        return Some(("lanes", "a topic of this version has one lane", "set it to 1, or leave it out"));
+        return Some((
+            "lanes",
+            "a topic of this version has one lane".to_owned(),
+            "set it to 1, or leave it out",
+        ));
     }
     if topic.wire == Some(Wire::Plain) {
-        return Some(("wire", "this version sends frames only", "set it to \"frame\", or leave it out"));
+        let what = "this version sends frames only";
+        return Some(("wire", what.to_owned(), "set it to \"frame\", or leave it out"));
     }
     None
 }

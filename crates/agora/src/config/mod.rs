@@ -56,4 +56,4 @@ pub use agora_core::config::{
 
 #[cfg(feature = "zenoh")]
 pub(crate) use connect::zenoh;
-pub(crate) use connect::{check_topics, refuse_backend};
+pub(crate) use connect::{ZENOH_LOG, check_topics, refuse_backend};

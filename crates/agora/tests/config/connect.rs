@@ -1,6 +1,7 @@
 //! From a configuration to a bus: what this version has, and what it says of the rest.
 
 use agora::config::{Config, LoadOptions};
+use agora::core::transport::TopicKind;
 use agora::{Bus, ErrorKind, MembershipConfig};
 
 use crate::{load, toml};
@@ -98,41 +99,55 @@ async fn without_a_backend_nothing_is_connected() {
 async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
     for (setting, says) in [
         (
-            "kind = \"log\"",
-            "`topics.\"a.b\".kind` cannot be honoured: this version has live topics only (from: file agora.toml); set it to \"live\", or leave it out",
-        ),
-        (
             "framing = \"each\"",
-            "`topics.\"a.b\".framing` cannot be honoured: this version sends many events a message (from: file agora.toml); set it to \"batch\", or leave it out",
+            "framing` cannot be honoured: this version sends many events a message (from: file agora.toml); set it to \
+             \"batch\", or leave it out",
         ),
         (
             "retention = \"7d\"",
-            "`topics.\"a.b\".retention` cannot be honoured: this version has live topics only, which keep nothing (from: file agora.toml); leave it out",
+            "retention` cannot be honoured: the backend memory has no such setting (from: file agora.toml); leave it out",
         ),
         (
             "replicas = 3",
-            "`topics.\"a.b\".replicas` cannot be honoured: this version has live topics only, which keep nothing (from: file agora.toml); leave it out",
+            "replicas` cannot be honoured: the backend memory has no such setting (from: file agora.toml); leave it out",
         ),
         (
             "lanes = 2",
-            "`topics.\"a.b\".lanes` cannot be honoured: a topic of this version has one lane (from: file agora.toml); set it to 1, or leave it out",
+            "lanes` cannot be honoured: a topic of this version has one lane (from: file agora.toml); set it to 1, or \
+             leave it out",
         ),
         (
             "wire = \"plain\"",
-            "`topics.\"a.b\".wire` cannot be honoured: this version sends frames only (from: file agora.toml); set it to \"frame\", or leave it out",
+            "wire` cannot be honoured: this version sends frames only (from: file agora.toml); set it to \"frame\", or \
+             leave it out",
         ),
     ] {
-        let config =
-            load(toml(&format!("url = \"memory:topics\"\nnode = \"n\"\n[topics.\"a.b\"]\n{setting}\n")));
+        let text = format!("url = \"memory:topics\"\nnode = \"n\"\n[topics.\"a.b\"]\n{setting}\n");
+        let config = load(toml(&text));
         let error = Bus::from_config(config.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{setting}");
-        assert_eq!(format!("{error:#}"), format!("connect: {says}"));
+        assert_eq!(format!("{error:#}"), format!("connect: `topics.\"a.b\".{says}"));
         // Nor over a transport that was made by hand.
         let space = agora::memory::Space::default();
         let (cluster, node) = (agora::ClusterName::new("c").unwrap(), agora::NodeName::new("n").unwrap());
         let opened = Bus::builder().config(config).open(space.connect(&cluster, &node));
         assert_eq!(opened.unwrap_err().kind(), ErrorKind::Unsupported);
     }
+}
+
+#[tokio::test]
+async fn a_log_is_one_where_the_backend_has_logs_and_refused_where_not() {
+    let text = "node = \"n\"\n[topics.\"a.b\"]\nkind = \"log\"\n[topics.c]\nkind = \"live\"\n";
+    let bus = Bus::from_config(load(toml(&format!("url = \"memory:logs\"\n{text}")))).await.unwrap();
+    let kind = |topic: &str| bus.config().kind_of(&agora::TopicName::new(topic).unwrap());
+    assert_eq!((kind("a.b"), kind("c")), (TopicKind::Log, TopicKind::Live));
+    let error = Bus::from_config(load(toml(&format!("url = \"zenoh:\"\n{text}")))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        format!("{error:#}"),
+        "connect: `topics.\"a.b\".kind` cannot be honoured: the backend zenoh has no logs (from: file agora.toml); make \
+         it live, or take a backend that keeps what is published: NATS with JetStream, Redis or Kafka"
+    );
 }
 
 #[cfg(feature = "zenoh")]
