@@ -161,8 +161,16 @@ impl Takes {
     }
 
     fn name(self, raw: &Raw, is_good: impl Fn(&str) -> bool) -> Result<Value, Problem> {
-        let text = self.text(raw, TEXT_BYTES_MAX)?;
-        if is_good(&text) { Ok(Value::Text(text)) } else { Err(self.refuse(raw)) }
+        let what = if self == Self::Cluster { "cluster" } else { "node" };
+        match raw {
+            Raw::Text(text) if is_good(text) => Ok(Value::Text(text.clone())),
+            Raw::Text(text) => Err(Problem {
+                what: format!("is not a valid {what} name"),
+                allowed: None,
+                ..Problem::value(shown(text), "").with_help(format!("a {what} name is {self}"))
+            }),
+            _ => self.text(raw, TEXT_BYTES_MAX).map(Value::Text),
+        }
     }
 
     fn list(self, raw: &Raw, is_good: impl Fn(&str) -> bool) -> Result<Vec<String>, Problem> {

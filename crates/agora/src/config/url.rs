@@ -134,7 +134,7 @@ pub(super) fn parse(url: &str) -> Result<Parts, Wrong> {
 fn space(name: &str) -> Result<&str, Wrong> {
     let help = "it looks like `memory:NAME` or `memory:NAME?cluster=NAME`";
     if name.is_empty() {
-        return Err(wrong("the space of the URL has no name", help));
+        return Err(wrong("the space has no name", help));
     }
     if name.starts_with('/') {
         return Err(wrong("the URL names a host; there is none, only a space in this process", help));

@@ -178,12 +178,12 @@ pub(super) fn cases() -> Vec<Case> {
         (
             "a bad cluster",
             toml("cluster = \"a b\"\n"),
-            r#"config: `cluster` has a value that is not allowed (from: file agora.toml, found: "a b", allowed: words of A-Z a-z 0-9 _ - joined by dots, at most 200 bytes)"#,
+            r#"config: `cluster` is not a valid cluster name (from: file agora.toml, found: "a b"); a cluster name is words of A-Z a-z 0-9 _ - joined by dots, at most 200 bytes"#,
         ),
         (
             "a bad node",
             env(&[("AGORA__NODE", "a/b")]),
-            r#"config: `node` has a value that is not allowed (from: variable AGORA__NODE, found: "a/b", allowed: words of A-Z a-z 0-9 _ - joined by dots, at most 200 bytes)"#,
+            r#"config: `node` is not a valid node name (from: variable AGORA__NODE, found: "a/b"); a node name is words of A-Z a-z 0-9 _ - joined by dots, at most 200 bytes"#,
         ),
         (
             "a number as a name",

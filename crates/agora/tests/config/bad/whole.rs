@@ -60,7 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
         (
             "memory without a name",
             toml("url = \"memory:\"\n"),
-            r#"config: the space of the URL has no name (from: file agora.toml, url: memory:); it looks like `memory:NAME` or `memory:NAME?cluster=NAME`"#,
+            r#"config: the space has no name (from: file agora.toml, url: memory:); it looks like `memory:NAME` or `memory:NAME?cluster=NAME`"#,
         ),
         // Relations.
         (
