@@ -7,6 +7,7 @@
 
 pub mod bus;
 pub mod codec;
+pub mod config;
 pub mod error;
 pub mod event;
 pub mod id;

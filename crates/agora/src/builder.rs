@@ -1,20 +1,21 @@
-//! From a URL and a few settings to a bus.
+//! From a configuration, a URL and a few settings to a bus.
 
 use std::time::Duration;
 
 use agora_core::bus::{BusConfig, Clock};
+use agora_core::config::{Backend, SecretUrl};
 use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::limits::Limits;
 use agora_core::membership::MembershipConfig;
 use agora_core::memory::Space;
 use agora_core::transport::{TopicKind, Transport};
-use agora_core::{Error, ErrorKind, Result, bus};
+use agora_core::{Result, bus};
 
 use crate::bus::Bus;
+use crate::config::{self, Config};
 use crate::host::host_node_name;
-use crate::url::{self, Scheme};
 
-/// The cluster where neither the builder nor the URL names one.
+/// The cluster where neither the configuration nor the builder nor the URL names one.
 pub const DEFAULT_CLUSTER: &str = "default";
 /// How long [`Builder::connect`] waits for the backend by default.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,16 +43,17 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 #[must_use = "nothing is connected before `connect` is awaited"]
 pub struct Builder {
-    url: Option<String>,
+    config: Config,
+    url: Option<SecretUrl>,
     cluster: Option<String>,
     node: Option<String>,
     tags: Vec<(String, String)>,
     logs: Vec<String>,
-    limits: Limits,
-    membership: MembershipConfig,
+    limits: Option<Limits>,
+    membership: Option<MembershipConfig>,
     clock: Clock,
     observer: bool,
-    connect_timeout: Duration,
+    connect_timeout: Option<Duration>,
 }
 
 impl Default for Builder {
@@ -64,22 +66,31 @@ impl Builder {
     /// A builder with the defaults.
     pub fn new() -> Self {
         Self {
+            config: Config::default(),
             url: None,
             cluster: None,
             node: None,
             tags: Vec::new(),
             logs: Vec::new(),
-            limits: Limits::default(),
-            membership: MembershipConfig::default(),
+            limits: None,
+            membership: None,
             clock: Clock::default(),
             observer: false,
-            connect_timeout: CONNECT_TIMEOUT,
+            connect_timeout: None,
         }
     }
 
-    /// The URL of the backend. There is no default.
+    /// The configuration to begin with. What the other methods of the builder say is the program's own word: it wins
+    /// over files and variables, and not over the command line. The order of the calls does not matter. Default: an
+    /// empty one.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The URL of the backend. There is no default. Over a configuration it replaces the URL there as a whole.
     pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.url = Some(url.into());
+        self.url = Some(SecretUrl::new(url));
         self
     }
 
@@ -112,13 +123,13 @@ impl Builder {
 
     /// Memory and time bounds.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.limits = Some(limits);
         self
     }
 
     /// When a silent node is held dead.
     pub fn membership(mut self, membership: MembershipConfig) -> Self {
-        self.membership = membership;
+        self.membership = Some(membership);
         self
     }
 
@@ -138,93 +149,161 @@ impl Builder {
     /// How long [`connect`](Builder::connect) may take. Default: [`CONNECT_TIMEOUT`]. Without meaning for
     /// backends that have nothing to wait for.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = Some(timeout);
         self
     }
 
-    /// Connects to the backend that the URL names, and begins to join the cluster. It does not wait for other
-    /// members: see [`ready`](bus::Bus::ready).
+    /// Connects to the backend that is chosen, and begins to join the cluster. It does not wait for other members: see
+    /// [`ready`](bus::Bus::ready). Logs the [warnings](Config::warnings) of the configuration.
     ///
     /// # Errors
-    /// - `Config`: no URL, one that cannot be read, a scheme that is not known, or a setting out of range.
-    /// - `Unsupported`: the backend is known and was not compiled in; the help names the feature.
+    /// - `Config`: no backend is chosen, a URL cannot be read, a scheme is not known, or a setting is out of range.
+    /// - `Unsupported`: this version does not have the backend, or it was not compiled in and the help names the
+    ///   feature; or a topic's settings ask for what no backend here can do.
     /// - `Runtime`: not called from within a tokio runtime that the backend can use.
     /// - what the backend says: credentials refused, an address in use, nobody reached.
     ///
     /// # Cancel safety
     /// Dropped before it returns, nothing is joined.
     pub async fn connect(self) -> Result<Bus> {
-        let Some(url) = self.url.clone() else {
-            return Err(Error::new(ErrorKind::Config, "no URL was given")
-                .operation("connect")
-                .help("name the backend, such as `zenoh:` or `memory:NAME`"));
-        };
-        match url::scheme(&url)? {
-            Scheme::Memory => {
-                let (space, cluster) = url::memory(&url)?;
+        let (builder, config) = self.resolve().map_err(|error| error.operation("connect"))?;
+        let backend = config.backend()?;
+        let told = builder.told(&config)?;
+        // What is wrong with the configuration is said before anything is connected.
+        told.validate().map_err(|error| error.operation("connect"))?;
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
+        match backend {
+            Backend::Memory => {
+                let space = config.model().space.as_deref().unwrap_or_default();
                 let space = Space::named(space).map_err(|error| error.operation("connect"))?;
-                let config = self.config(cluster)?;
-                let transport = space.connect(&config.cluster, &config.node);
-                open(transport, config)
+                open(space.connect(&told.cluster, &told.node), told, &config)
             }
-            Scheme::Zenoh => self.connect_zenoh(&url).await,
+            Backend::Zenoh => {
+                config::check_topics(&config, backend.as_str(), config::ZENOH_LOG)?;
+                connect_zenoh(&config, told, builder.time_to_connect(&config)).await
+            }
+            other => Err(config::refuse_backend(other)),
         }
     }
 
     /// Opens a bus over a transport that was made by hand: one of a backend crate, of a
-    /// [`Space`](crate::memory::Space), or your own. The URL has no meaning here.
+    /// [`Space`](crate::memory::Space), or your own. The URL has no meaning here, and of a configuration neither have
+    /// the sections of the backends.
     ///
     /// # Errors
-    /// As [`connect`](Builder::connect), without what concerns the URL.
+    /// As [`connect`](Builder::connect), without what concerns the backend.
     pub fn open(self, transport: impl Transport) -> Result<Bus> {
-        open(transport, self.config(None)?)
+        let (builder, config) = Self { url: None, ..self }.resolve()?;
+        open(transport, builder.told(&config)?, &config)
     }
 
-    #[cfg(feature = "zenoh")]
-    async fn connect_zenoh(self, url: &str) -> Result<Bus> {
-        let zenoh = agora_zenoh::ZenohConfig::from_url(url).map_err(|error| error.operation("connect"))?;
-        let config = self.config(zenoh.cluster().cloned())?;
-        // What is wrong with the configuration is said before anything is connected.
-        config.validate().map_err(|error| error.operation("connect"))?;
-        let transport =
-            agora_zenoh::ZenohTransport::connect(&zenoh, &config.cluster, self.connect_timeout).await?;
-        open(transport, config)
+    /// Adds the program's own word to the configuration.
+    fn resolve(mut self) -> Result<(Self, Config)> {
+        let url = self.url.as_ref().map(SecretUrl::expose);
+        let said = [("url", url), ("cluster", self.cluster.as_deref()), ("node", self.node.as_deref())];
+        let said: Vec<(&str, &str)> =
+            said.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
+        let config = std::mem::take(&mut self.config).with_code(&said)?;
+        Ok((self, config))
     }
 
-    #[cfg(not(feature = "zenoh"))]
-    #[allow(clippy::unused_async, reason = "the same signature as with the feature")]
-    async fn connect_zenoh(self, _url: &str) -> Result<Bus> {
-        Err(Error::unsupported(
-            "this program was built without the backend zenoh",
-            "build it with the feature `zenoh` of the crate `agora`",
-        )
-        .operation("connect"))
+    fn time_to_connect(&self, config: &Config) -> Duration {
+        match self.connect_timeout {
+            Some(timeout) if !config.said_by_command_line("connect_timeout") => timeout,
+            _ => config.model().connect_timeout,
+        }
     }
 
-    /// What the bus is told: the builder's settings, the URL's cluster, the defaults.
-    fn config(&self, from_url: Option<ClusterName>) -> Result<BusConfig> {
-        let cluster = match (&self.cluster, from_url) {
-            (Some(cluster), _) => ClusterName::new(cluster)?,
-            (None, Some(cluster)) => cluster,
-            (None, None) => ClusterName::new(DEFAULT_CLUSTER)?,
+    /// What the bus is told.
+    fn told(&self, config: &Config) -> Result<BusConfig> {
+        let model = config.model();
+        let cluster = match &model.cluster {
+            Some(cluster) => cluster.clone(),
+            None => ClusterName::new(DEFAULT_CLUSTER)?,
         };
-        let node = match &self.node {
-            Some(node) => NodeName::new(node)?,
+        let node: NodeName = match &model.node {
+            Some(node) => node.clone(),
             None => host_node_name()?,
         };
-        let mut config = BusConfig::new(cluster, node);
-        config.tags.clone_from(&self.tags);
-        for topic in &self.logs {
-            config.topics.insert(TopicName::new(topic)?, TopicKind::Log);
+        let mut told = BusConfig::new(cluster, node);
+        told.tags = model.tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        for (name, value) in &self.tags {
+            let by_command_line = config.said_by_command_line(&format!("tags.{name}"));
+            if !by_command_line {
+                // A file's word of the same name is replaced.
+                told.tags.retain(|(other, _)| other != name || !model.tags.contains_key(name));
+                told.tags.push((name.clone(), value.clone()));
+            }
         }
-        config.limits = self.limits.clone();
-        config.membership = self.membership.clone();
-        config.clock = self.clock;
-        config.observer = self.observer;
-        Ok(config)
+        let kinds =
+            model.topics.iter().filter_map(|(name, topic)| topic.kind.map(|kind| (name.clone(), kind)));
+        told.topics = kinds.collect();
+        for topic in &self.logs {
+            told.topics.insert(TopicName::new(topic)?, TopicKind::Log);
+        }
+        told.limits = self.limits_over(config);
+        told.membership = self.membership_over(config);
+        told.clock = self.clock;
+        told.observer = self.observer;
+        Ok(told)
+    }
+
+    fn limits_over(&self, config: &Config) -> Limits {
+        let configured = &config.model().limits;
+        let Some(mut limits) = self.limits.clone() else { return configured.clone() };
+        if config.said_by_command_line("limits.memory_bytes") {
+            limits.memory_bytes = configured.memory_bytes;
+        }
+        if config.said_by_command_line("limits.repair_age") {
+            limits.repair_age = configured.repair_age;
+        }
+        if config.said_by_command_line("limits.publish_timeout") {
+            limits.publish_timeout = configured.publish_timeout;
+        }
+        limits
+    }
+
+    fn membership_over(&self, config: &Config) -> MembershipConfig {
+        let configured = &config.model().membership;
+        let Some(mut membership) = self.membership.clone() else { return configured.clone() };
+        if config.said_by_command_line("membership.heartbeat_interval") {
+            membership.heartbeat_interval = configured.heartbeat_interval;
+        }
+        if config.said_by_command_line("membership.suspect_after") {
+            membership.suspect_after = configured.suspect_after;
+        }
+        if config.said_by_command_line("membership.fail_after") {
+            membership.fail_after = configured.fail_after;
+        }
+        if config.said_by_command_line("membership.hint_grace") {
+            membership.hint_grace = configured.hint_grace;
+        }
+        membership
     }
 }
 
-fn open(transport: impl Transport, config: BusConfig) -> Result<Bus> {
-    bus::Bus::open(transport, config).map(Bus::from)
+#[cfg(feature = "zenoh")]
+async fn connect_zenoh(config: &Config, told: BusConfig, timeout: Duration) -> Result<Bus> {
+    let zenoh = config::zenoh(&config.model().zenoh).map_err(|error| error.operation("connect"))?;
+    let transport = agora_zenoh::ZenohTransport::connect(&zenoh, &told.cluster, timeout).await?;
+    open(transport, told, config)
+}
+
+#[cfg(not(feature = "zenoh"))]
+#[allow(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn connect_zenoh(_config: &Config, _told: BusConfig, _timeout: Duration) -> Result<Bus> {
+    Err(agora_core::Error::unsupported(
+        "this program was built without the backend zenoh",
+        "build it with the feature `zenoh` of the crate `agora`",
+    )
+    .operation("connect"))
+}
+
+/// Opens a bus, after looking whether the backend can be what the topics ask for.
+fn open(transport: impl Transport, told: BusConfig, config: &Config) -> Result<Bus> {
+    let capabilities = transport.capabilities();
+    config::check_topics(config, capabilities.backend, capabilities.log)?;
+    bus::Bus::open(transport, told).map(Bus::from)
 }

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use agora_core::{Result, bus};
 
 use crate::builder::Builder;
+use crate::config::Config;
 
 /// A node's membership of a cluster: publishes, subscribes, and knows the other members. Cheap to clone.
 ///
@@ -27,6 +28,17 @@ impl Bus {
     /// As [`Builder::connect`].
     pub async fn connect(url: &str) -> Result<Self> {
         Self::builder().url(url).connect().await
+    }
+
+    /// Connects as a configuration says: see [`Config::load`].
+    ///
+    /// # Errors
+    /// As [`Builder::connect`].
+    ///
+    /// # Cancel safety
+    /// As [`Builder::connect`].
+    pub async fn from_config(config: Config) -> Result<Self> {
+        Self::builder().config(config).connect().await
     }
 
     /// Describes a bus: its URL, cluster, name, tags, limits.

@@ -3,11 +3,12 @@
 
 mod builder;
 mod bus;
+pub mod config;
 mod host;
-mod url;
 
 pub use builder::{Builder, CONNECT_TIMEOUT, DEFAULT_CLUSTER};
 pub use bus::Bus;
+pub use config::{Config, LoadOptions};
 pub use host::host_node_name;
 
 pub use agora_core::bus::{

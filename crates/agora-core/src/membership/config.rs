@@ -65,6 +65,17 @@ impl MembershipConfig {
     /// # Errors
     /// [`ErrorKind::Config`], naming the field, what was found, and what it must relate to.
     pub fn validate(&self) -> Result<()> {
+        self.relations().map_err(|broken| {
+            Error::new(ErrorKind::Config, "the times of the failure detector do not fit together")
+                .context("key", format_args!("membership.{}", broken.field))
+                .context("found", format_args!("{:?}", broken.found))
+                .context("allowed", broken.allowed())
+                .help(broken.help())
+        })
+    }
+
+    /// As [`validate`](Self::validate), for those who know where the times came from.
+    pub(crate) fn relations(&self) -> Result<(), Broken> {
         let interval = self.heartbeat_interval;
         at_least("heartbeat_interval", interval, "10 ms", HEARTBEAT_INTERVAL_MIN)?;
         // Bounds the interval too, and with it every sum below.
@@ -80,20 +91,36 @@ impl MembershipConfig {
     }
 }
 
-fn at_least(field: &'static str, found: Duration, what: &'static str, least: Duration) -> Result<()> {
-    if found >= least { Ok(()) } else { Err(wrong(field, found, format!("at least {what}"), least)) }
+/// A time that breaks its rule.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) field: &'static str,
+    pub(crate) found: Duration,
+    rule: String,
+    bound: Duration,
 }
 
-fn at_most(field: &'static str, found: Duration, what: &'static str, most: Duration) -> Result<()> {
-    if found <= most { Ok(()) } else { Err(wrong(field, found, format!("at most {what}"), most)) }
+impl Broken {
+    pub(crate) fn allowed(&self) -> String {
+        format!("{}, which is {:?}", self.rule, self.bound)
+    }
+
+    pub(crate) fn help(&self) -> String {
+        let Self { field, bound, .. } = self;
+        format!("set `membership.{field}` to {bound:?}, or change what it is measured against")
+    }
 }
 
-fn wrong(field: &'static str, found: Duration, rule: String, bound: Duration) -> Error {
-    Error::new(ErrorKind::Config, "the times of the failure detector do not fit together")
-        .context("key", format_args!("membership.{field}"))
-        .context("found", format_args!("{found:?}"))
-        .context("allowed", format_args!("{rule}, which is {bound:?}"))
-        .help(format!("set `membership.{field}` to {bound:?}, or change what it is measured against"))
+fn at_least(field: &'static str, found: Duration, what: &'static str, bound: Duration) -> Result<(), Broken> {
+    if found >= bound {
+        Ok(())
+    } else {
+        Err(Broken { field, found, rule: format!("at least {what}"), bound })
+    }
+}
+
+fn at_most(field: &'static str, found: Duration, what: &'static str, bound: Duration) -> Result<(), Broken> {
+    if found <= bound { Ok(()) } else { Err(Broken { field, found, rule: format!("at most {what}"), bound }) }
 }
 
 #[cfg(test)]

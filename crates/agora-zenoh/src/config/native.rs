@@ -177,13 +177,20 @@ pub(super) fn parse_json5(text: &str) -> Result<zenoh::Config> {
 fn refused(text: &str, cause: &zenoh::Error) -> Error {
     let value: Value = match json5::from_str(text) {
         Ok(value) => value,
-        Err(cause) => return error(ErrorKind::Config, "not JSON5").source(cause),
+        Err(json5::Error::Message { location, .. }) => {
+            // Its message shows the line, and with it whatever secret stands there.
+            let error = error(ErrorKind::Config, "zenoh's configuration is not JSON5");
+            return match location {
+                Some(place) => error.context("line", place.line).context("column", place.column),
+                None => error,
+            };
+        }
     };
     let error = error(ErrorKind::Config, "zenoh does not accept this configuration");
     let help = "DEFAULT_CONFIG.json5 of zenoh 1.10 explains every key";
     match guilty(&value, "") {
         Some((key, why)) => error.context("key", key).source(why).help(help),
-        None => error.source(cause.to_string()).help(help),
+        None => error.source(without_values(&cause.to_string(), &value)).help(help),
     }
 }
 
@@ -192,10 +199,32 @@ fn guilty(value: &Value, path: &str) -> Option<(String, String)> {
     for (key, inner) in value.as_object()? {
         let key = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
         if let Err(why) = zenoh::Config::default().insert_json5(&key, &inner.to_string()) {
-            return guilty(inner, &key).or_else(|| Some((key, why.to_string())));
+            return guilty(inner, &key).or_else(|| Some((key, without_values(&why.to_string(), inner))));
         }
     }
     None
+}
+
+/// What zenoh says of a value, without the value: what it expected, or nothing that could be one.
+fn without_values(why: &str, value: &Value) -> String {
+    fn is_in(value: &Value, text: &str) -> bool {
+        match value {
+            Value::Object(object) => object.values().any(|inner| is_in(inner, text)),
+            Value::Array(list) => list.iter().any(|inner| is_in(inner, text)),
+            // A text with signs that are escaped might be in there in another form.
+            Value::String(secret) => {
+                text.contains(secret.as_str()) || secret.chars().any(|c| matches!(c, '"' | '\\' | '\0'..' '))
+            }
+            scalar => text.contains(&scalar.to_string()),
+        }
+    }
+    if !is_in(value, why) {
+        return why.to_owned();
+    }
+    match why.rsplit_once("expected ") {
+        Some((_, expected)) if !is_in(value, expected) => format!("expected {expected}"),
+        _ => "its value is not one that zenoh takes".to_owned(),
+    }
 }
 
 /// The mode that a text of [`parse_json5`] states, and the number of endpoints that it lists for it.

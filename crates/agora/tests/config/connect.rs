@@ -1,0 +1,173 @@
+//! From a configuration to a bus: what this version has, and what it says of the rest.
+
+use agora::config::{Config, LoadOptions};
+use agora::core::transport::TopicKind;
+use agora::{Bus, ErrorKind, MembershipConfig};
+
+use crate::{load, toml};
+
+#[tokio::test]
+async fn a_bus_is_what_its_configuration_says() {
+    let config = load(toml(
+        "url = \"memory:from-config\"\ncluster = \"prod\"\nnode = \"n1\"\n[tags]\nrole = \"imap\"\n\
+         [limits]\nmemory_bytes = 16777216\n[membership]\nhint_grace = \"2s\"\n\
+         [topics.\"stwt.agora\"]\nkind = \"live\"\nframing = \"batch\"\nlanes = 1\nwire = \"frame\"\n",
+    ));
+    let bus = Bus::from_config(config).await.unwrap();
+    let told = bus.config();
+    assert_eq!((told.cluster.as_str(), told.node.as_str()), ("prod", "n1"));
+    assert_eq!(told.tags, [("role".to_owned(), "imap".to_owned())]);
+    assert_eq!((told.limits.memory_bytes, told.membership.hint_grace.as_secs()), (16 << 20, 2));
+    assert_eq!(bus.capabilities().backend, "memory");
+}
+
+#[tokio::test]
+async fn code_wins_over_the_file_and_the_command_line_over_code() {
+    let text = "url = \"memory:file\"\ncluster = \"file\"\nnode = \"file\"\n[tags]\nrole = \"file\"\nplace = \"here\"\n\
+                [limits]\nrepair_age = \"1s\"\n";
+    let options = toml(text).command_line("--node", "node", "line").command_line(
+        "--grace",
+        "membership.hint_grace",
+        "2s",
+    );
+    let mut membership = MembershipConfig::default();
+    membership.fail_after = std::time::Duration::from_secs(6);
+    let builder = Bus::builder().cluster("code").node("code").tag("role", "code").membership(membership);
+    let bus = builder.config(load(options)).connect().await.unwrap();
+    let told = bus.config();
+    assert_eq!((told.cluster.as_str(), told.node.as_str()), ("code", "line"));
+    let tags = [("place", "here"), ("role", "code")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(told.tags, tags);
+    assert_eq!(told.limits.repair_age.as_secs(), 1);
+    assert_eq!((told.membership.fail_after.as_secs(), told.membership.hint_grace.as_secs()), (6, 2));
+}
+
+#[tokio::test]
+async fn a_url_in_code_replaces_that_of_the_file() {
+    let config = load(toml("url = \"kafka://a\"\n"));
+    let bus = Bus::builder().config(config).url("memory:from-code").node("n").connect().await.unwrap();
+    assert_eq!(bus.capabilities().backend, "memory");
+}
+
+#[tokio::test]
+async fn a_backend_that_this_version_does_not_have_is_understood_and_refused() {
+    for (url, backend) in [
+        ("kafka://a:9092", "kafka"),
+        ("kafka+tls://a:9093?user=u&password_file=f", "kafka"),
+        ("nats://a", "nats"),
+        ("redis://a", "redis"),
+        ("redis+cluster://a,b", "redis"),
+        ("redis+sentinel://a,b/primary", "redis"),
+    ] {
+        let error = Bus::connect(url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
+        assert_eq!(
+            format!("{error:#}"),
+            format!(
+                "connect: this version has no backend {backend}: its configuration is understood, and nothing can be \
+                 connected; the backends of this version are zenoh (with the feature `zenoh`) and memory: \
+                 `url = \"zenoh:\"`"
+            )
+        );
+        // What is wrong with it is said all the same.
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let error = Bus::connect(&format!("{url}{sign}colour=red")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+    }
+}
+
+#[cfg(not(feature = "zenoh"))]
+#[tokio::test]
+async fn a_backend_that_was_not_compiled_in_names_its_feature() {
+    let error = Bus::from_config(load(toml("url = \"zenoh:\"\n"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        format!("{error:#}"),
+        "connect: this program was built without the backend zenoh; build it with the feature `zenoh` of the crate \
+         `agora`"
+    );
+}
+
+#[tokio::test]
+async fn without_a_backend_nothing_is_connected() {
+    let error = Bus::from_config(Config::load(LoadOptions::new()).unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("no URL was given"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
+    for (setting, says) in [
+        (
+            "framing = \"each\"",
+            "framing` cannot be honoured: this version sends many events a message (from: file agora.toml); set it to \
+             \"batch\", or leave it out",
+        ),
+        (
+            "retention = \"7d\"",
+            "retention` cannot be honoured: the backend memory has no such setting (from: file agora.toml); leave it out",
+        ),
+        (
+            "replicas = 3",
+            "replicas` cannot be honoured: the backend memory has no such setting (from: file agora.toml); leave it out",
+        ),
+        (
+            "lanes = 2",
+            "lanes` cannot be honoured: a topic of this version has one lane (from: file agora.toml); set it to 1, or \
+             leave it out",
+        ),
+        (
+            "wire = \"plain\"",
+            "wire` cannot be honoured: this version sends frames only (from: file agora.toml); set it to \"frame\", or \
+             leave it out",
+        ),
+    ] {
+        let text = format!("url = \"memory:topics\"\nnode = \"n\"\n[topics.\"a.b\"]\n{setting}\n");
+        let config = load(toml(&text));
+        let error = Bus::from_config(config.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{setting}");
+        assert_eq!(format!("{error:#}"), format!("connect: `topics.\"a.b\".{says}"));
+        // Nor over a transport that was made by hand.
+        let space = agora::memory::Space::default();
+        let (cluster, node) = (agora::ClusterName::new("c").unwrap(), agora::NodeName::new("n").unwrap());
+        let opened = Bus::builder().config(config).open(space.connect(&cluster, &node));
+        assert_eq!(opened.unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_one_where_the_backend_has_logs_and_refused_where_not() {
+    let text = "node = \"n\"\n[topics.\"a.b\"]\nkind = \"log\"\n[topics.c]\nkind = \"live\"\n";
+    let bus = Bus::from_config(load(toml(&format!("url = \"memory:logs\"\n{text}")))).await.unwrap();
+    let kind = |topic: &str| bus.config().kind_of(&agora::TopicName::new(topic).unwrap());
+    assert_eq!((kind("a.b"), kind("c")), (TopicKind::Log, TopicKind::Live));
+    let error = Bus::from_config(load(toml(&format!("url = \"zenoh:\"\n{text}")))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        format!("{error:#}"),
+        "connect: `topics.\"a.b\".kind` cannot be honoured: the backend zenoh has no logs (from: file agora.toml); make \
+         it live, or take a backend that keeps what is published: NATS with JetStream, Redis or Kafka"
+    );
+}
+
+#[cfg(feature = "zenoh")]
+#[tokio::test]
+async fn zenohs_own_configuration_is_passed_on_and_what_zenoh_refuses_is_said() {
+    let config = load(toml(
+        "cluster.coordinator = \"z\"\n[store.z]\ntype = \"zenoh\"\nconfig = \"{ mod: 'peer' }\"\n",
+    ));
+    let error = Bus::from_config(config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:#}");
+    assert!(error.to_string().contains("key: mod"), "{error:#}");
+}
+
+#[cfg(feature = "zenoh")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_table_and_a_url_of_zenoh_connect() {
+    let config = load(toml(
+        "url = \"zenoh:?multicast=off\"\nnode = \"n\"\ncluster = \"c\"\n[zenoh]\nlisten = \"127.0.0.1:0\"\nlease = \"2s\"\n",
+    ));
+    let bus = Bus::from_config(config).await.unwrap();
+    assert_eq!((bus.capabilities().backend, bus.config().node.as_str()), ("zenoh", "n"));
+    bus.close(std::time::Duration::from_secs(2)).await.unwrap();
+}
