@@ -12,6 +12,7 @@
 //! `agora-model` explores these very types against the strongest adversary there is.
 
 mod hold;
+mod reason;
 mod receiver;
 mod repair;
 mod sequencer;
@@ -20,7 +21,8 @@ mod source;
 pub(crate) mod testing;
 
 pub use hold::Hold;
+pub use reason::Reason;
 pub use receiver::{Action, Receiver};
 pub use repair::{Due, Repair};
-pub use sequencer::{Ended, Handover, Reason, Seen, Sequencer, Span, SubId};
+pub use sequencer::{Ended, Handover, Seen, Sequencer, Span, SubId};
 pub use source::{Announcement, Source};

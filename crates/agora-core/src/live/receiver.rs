@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::reason::Reason;
 use super::repair::{Due, Repair};
-use super::sequencer::{Ended, Handover, Reason, Seen, Sequencer, Span, SubId};
+use super::sequencer::{Ended, Handover, Seen, Sequencer, Span, SubId};
 use crate::id::SourceId;
 use crate::limits::{
     ASK_RANGES_MAX, ESTABLISH_RETRY, ESTABLISH_SETTLE, ESTABLISH_WAIT, HELLO_INTERVAL, TOMBSTONE_AGE,
