@@ -102,6 +102,13 @@ fn encode(c: &mut Criterion) {
             Bytes::copy_from_slice(&bytes)
         });
     });
+    group.bench_function("bincode serde", |b| {
+        b.iter(|| {
+            bytes.clear();
+            bincode::serde::encode_into_std_write(black_box(&event), &mut bytes, BARE).unwrap();
+            Bytes::copy_from_slice(&bytes)
+        });
+    });
     group.bench_function("body", |b| {
         b.iter(|| {
             bytes.clear();

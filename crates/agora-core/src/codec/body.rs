@@ -4,7 +4,6 @@
 //! `docs/wire-format.md` and outlives the crate.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,12 +35,16 @@ impl<'a> Body<'a> {
 
     /// Appends `value` in the format of bodies.
     ///
+    /// The limit is looked at when all is written: what is written is about as large as the value, which is there
+    /// already, and a look at each of the many small pieces would take as long as the writing.
+    ///
     /// # Errors
     /// `TooLarge` beyond the limit, `Codec` when the value refuses. What was written so far stays: the caller
     /// takes it back.
     #[inline]
     pub fn encode<T: Serialize>(&mut self, value: &T) -> Result<()> {
-        bincode::serde::encode_into_writer(value, Sink(self), CONFIG).map_err(encode_error)
+        bincode::serde::encode_into_std_write(value, self.bytes, CONFIG).map_err(encode_error)?;
+        if self.bytes.len() > self.end { Err(encode_error(EncodeError::UnexpectedEnd)) } else { Ok(()) }
     }
 
     /// Appends bytes as they are.
@@ -49,25 +52,11 @@ impl<'a> Body<'a> {
     /// # Errors
     /// `TooLarge` beyond the limit; then nothing was written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.append(bytes).map_err(encode_error)
-    }
-
-    #[inline]
-    fn append(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        if bytes.len() > self.end - self.bytes.len() {
-            return Err(EncodeError::UnexpectedEnd);
+        if bytes.len() > self.end.saturating_sub(self.bytes.len()) {
+            return Err(encode_error(EncodeError::UnexpectedEnd));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())
-    }
-}
-
-struct Sink<'a, 'b>(&'a mut Body<'b>);
-
-impl Writer for Sink<'_, '_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.append(bytes)
     }
 }
 
