@@ -19,8 +19,9 @@ use crate::limits::FRAME_OVERHEAD_BYTES;
 use crate::log::{Mark, Out, Print, Progress, Reader, Record, Then};
 use crate::transport::{FromLog, LogInbox, LogStart, Position, Raw};
 
-/// At most so many records are taken from the transport at once.
-const READ_RECORDS_MAX: usize = 64;
+/// At most so many records are taken from the transport at once. They wait here for room in the backlog, beside its
+/// memory: with the largest frames, 17 MiB.
+const READ_RECORDS_MAX: usize = 16;
 /// The first and the last pause between tries to open the log anew.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
