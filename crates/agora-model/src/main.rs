@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use agora_model::check::{Report, check};
 use agora_model::live::Live;
+use agora_model::log::Log;
 use agora_model::repair::Repair;
 
 /// Enough for an hour, and what 16 GB hold.
@@ -28,7 +29,20 @@ fn main() -> ExitCode {
     for (name, model) in repair().into_iter().filter(|(name, _)| name.contains(&only)) {
         tell(check(name, model, Some(STATES_MAX)));
     }
+    for (name, model) in log().into_iter().filter(|(name, _)| name.contains(&only)) {
+        tell(check(name, model, Some(STATES_MAX)));
+    }
     ExitCode::from(u8::from(!good))
+}
+
+fn log() -> [(&'static str, Log); 4] {
+    let one = Log { frames: [3, 0], ..Log::SMALL };
+    [
+        ("log: two failures, two saves", Log { failures: 2, saves: 2, ..Log::SMALL }),
+        ("log: retention and failover", Log { trims: 1, cuts: 1, ..one }),
+        ("log: a window of three", Log { window: 3, failures: 2, records: 6, ..one }),
+        ("log: interruptions and retention", Log { trims: 2, interruptions: 2, saves: 2, ..one }),
+    ]
 }
 
 fn live() -> [(&'static str, Live); 6] {
