@@ -49,7 +49,7 @@ impl LogTask {
         hide_own: bool,
         established: oneshot::Sender<Progress>,
     ) -> Self {
-        let stream = StreamId::of(&shared.config.cluster, &topic, 0);
+        let stream = shared.stream_of(&topic);
         let (established, pending) = (Some(established), VecDeque::new());
         Self { shared, topic, stream, reader, inbox, backlog, hide_own, established, pending }
     }
@@ -78,9 +78,11 @@ impl LogTask {
                     received?;
                     self.receive_all(&mut inbound).await?;
                 }
-                () = sleep_until(self.reader.poll_timeout()) => self.reader.handle_timeout(Instant::now()),
+                () = sleep_until(self.reader.poll_timeout()) => {
+                    self.reader.handle_timeout(Instant::now());
+                    self.collect();
+                }
             }
-            self.collect();
         }
     }
 
@@ -97,13 +99,10 @@ impl LogTask {
 
     async fn receive_all(&mut self, inbound: &mut Vec<FromLog>) -> Result<()> {
         for one in inbound.drain(..) {
-            let from = match self.receive(one) {
-                None => continue,
-                Some(from) => from,
-            };
-            // What was read besides belongs to the log as it was.
-            self.collect();
-            return self.reopen(from).await;
+            if let Some(from) = self.receive(one) {
+                // What was read besides belongs to the log as it was.
+                return self.reopen(from).await;
+            }
         }
         Ok(())
     }

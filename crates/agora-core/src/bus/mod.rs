@@ -219,7 +219,7 @@ impl Bus {
         ));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (settle, settled) = watch::channel(0);
-        let stream = StreamId::of(&shared.config.cluster, &topic, 0);
+        let stream = shared.stream_of(&topic);
         let handle = SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream, kind };
         state.senders.insert(topic.clone(), handle);
         let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle, kind);
@@ -426,7 +426,7 @@ impl Bus {
     ) -> Result<()> {
         let _one_at_a_time = self.0.attaching.lock().await;
         let shared = self.shared();
-        let stream = StreamId::of(&shared.config.cluster, topic, 0);
+        let stream = shared.stream_of(topic);
         let subscribe = |expected| TopicCommand::Subscribe {
             backlog: backlog.clone(),
             own,

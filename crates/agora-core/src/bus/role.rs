@@ -1,7 +1,5 @@
 //! What a sender does differently on a live topic and on a log.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -66,12 +64,6 @@ impl Role {
         match self {
             Self::Live(source) => Some(source),
             Self::Log(_) => None,
-        }
-    }
-
-    pub(crate) fn handle_ask(&mut self, now: Instant, ranges: &[Range<u64>]) {
-        if let Some(source) = self.live() {
-            source.handle_ask(now, ranges);
         }
     }
 

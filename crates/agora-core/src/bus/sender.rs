@@ -72,7 +72,7 @@ impl SenderTask {
         settled: watch::Sender<u64>,
         kind: TopicKind,
     ) -> Self {
-        let stream = StreamId::of(&shared.config.cluster, &topic, 0);
+        let stream = shared.stream_of(&topic);
         let role = match kind {
             TopicKind::Live => Role::Live(Source::new(Instant::now(), shared.config.limits.repair_age)),
             TopicKind::Log => Role::Log(Outstanding::default()),
@@ -174,7 +174,11 @@ impl SenderTask {
                     source.handle_hello(nonce);
                 }
             }
-            SenderCommand::Ask(ranges) => self.role.handle_ask(Instant::now(), &ranges),
+            SenderCommand::Ask(ranges) => {
+                if let Some(source) = self.role.live() {
+                    source.handle_ask(Instant::now(), &ranges);
+                }
+            }
             SenderCommand::Finish(done) => self.finishing = Some(done),
         }
     }

@@ -127,6 +127,11 @@ impl Shared {
         }
     }
 
+    /// The stream of a topic: its only lane.
+    pub(crate) fn stream_of(&self, topic: &TopicName) -> StreamId {
+        StreamId::of(&self.config.cluster, topic, 0)
+    }
+
     pub(crate) fn control_stream(&self) -> StreamId {
         self.control_stream
     }

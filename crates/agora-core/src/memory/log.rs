@@ -78,6 +78,11 @@ impl Logs {
         Ok(())
     }
 
+    /// Are there none? Most topics are live, and a space without logs should not look for them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
     /// Appends to a log. Answers whether the topic is one.
     pub(super) fn append(
         &mut self,
@@ -87,10 +92,6 @@ impl Logs {
         time: SystemTime,
         (records_max, bytes_max): (usize, usize),
     ) -> bool {
-        // Most topics are live, and a space without logs should not look for them.
-        if self.logs.is_empty() {
-            return false;
-        }
         let Some(log) = self.logs.get_mut(&(cluster.clone(), topic.clone())) else { return false };
         for parcel in parcels {
             log.bytes += parcel.payload.len();

@@ -148,10 +148,12 @@ impl State {
         parcels: &[Parcel],
         whom: Whom,
     ) {
-        let bounds = (self.config.log_records_max, self.config.log_bytes_max);
-        let time = self.time_of_day(now);
-        if self.logs.append(cluster, topic, parcels, time, bounds) {
-            return;
+        if !self.logs.is_empty() {
+            let bounds = (self.config.log_records_max, self.config.log_bytes_max);
+            let time = self.time_of_day(now);
+            if self.logs.append(cluster, topic, parcels, time, bounds) {
+                return;
+            }
         }
         let Self { listeners, inboxes, network, .. } = self;
         let Some(listeners) = listeners.get(cluster).and_then(|topics| topics.get(topic)) else { return };
