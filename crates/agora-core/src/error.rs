@@ -28,6 +28,8 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// The bus, or this part of it, was closed.
     Closed,
+    /// There is no topic, or no group, of this name.
+    NotFound,
     /// Two nodes, or a node and the backend, disagree on a setting that must be the same.
     Conflict,
     /// A value could not be encoded, or bytes could not be decoded.
@@ -64,6 +66,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Closed => "closed",
+            Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::Codec => "codec",
             Self::Backend => "backend",

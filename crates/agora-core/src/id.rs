@@ -11,6 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub const TOPIC_NAME_BYTES_MAX: usize = 200;
 /// The longest cluster or node name, in bytes.
 pub const NAME_BYTES_MAX: usize = 200;
+/// The longest name of a group, in bytes.
+pub const GROUP_NAME_BYTES_MAX: usize = 100;
+/// Topics that end so hold dead letters.
+pub const DEAD_LETTERS_SUFFIX: &str = ".dead";
 /// Topics that begin so are agora's own; an application cannot open one.
 pub const RESERVED_TOPIC_PREFIX: &str = "_agora";
 
@@ -43,9 +47,62 @@ impl TopicName {
         Self("_agora.control".into())
     }
 
+    /// The topic where a group of this topic puts what it cannot handle: `<topic>.<group>.dead`. No two groups share
+    /// one, as the name of a group is one word.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when that is too long for a topic.
+    pub fn dead_letters(&self, group: &GroupName) -> Result<Self> {
+        Self::new(&format!("{self}.{group}{DEAD_LETTERS_SUFFIX}"))
+    }
+
+    /// Is it one where dead letters lie?
+    pub fn is_dead_letters(&self) -> bool {
+        self.0.ends_with(DEAD_LETTERS_SUFFIX)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The name of a group: one word of `A-Z a-z 0-9 _ -`, at most 100 bytes, such as `player-projector`.
+///
+/// Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName(Arc<str>);
+
+impl GroupName {
+    /// Checks `name` and takes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when it is empty, too long, or holds another character.
+    pub fn new(name: &str) -> Result<Self> {
+        check_words("group", name, GROUP_NAME_BYTES_MAX)?;
+        if name.contains('.') {
+            return Err(Error::new(ErrorKind::Config, "not a valid group name: it holds a dot")
+                .context("found", format!("{name:?}"))
+                .help("the name of a group is one word: dots part the words of `<topic>.<group>.dead`"));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 

@@ -7,7 +7,10 @@
 //!
 //! Batches cross this boundary, never single events, so that dynamic dispatch costs nothing that can be measured.
 
+mod admin;
+mod group;
 mod log;
+mod topic;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +24,12 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 use crate::id::{SourceId, TopicName};
 
+pub use admin::{
+    Admin, GroupDescription, GroupLane, GroupMember, LaneDescription, LaneReset, ResetTo, TopicDescription,
+};
+pub use group::{FromGroup, GroupInbox, GroupOrder, GroupSpec, GroupStart, Settle, Token};
 pub use log::{CursorStore, Fence, FromLog, LogInbox, LogStart, Position};
+pub use topic::{Framing, TopicInfo, TopicKind, TopicSettings, TopicSpec, Wire};
 
 /// A boxed future that owns what it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -58,8 +66,14 @@ pub struct Capabilities {
     pub log: Support,
     /// Groups that share work.
     pub group: Support,
+    /// Groups on topics whose messages hold many events ([`Framing::Batch`]).
+    pub group_on_batch: Support,
+    /// In which order a group gets what was published. Without meaning where there are no groups.
+    pub group_order: GroupOrder,
     /// Somewhere to keep a durable subscription's cursor.
     pub cursors: Support,
+    /// Looking into topics and groups, and changing them: [`Transport::admin`].
+    pub admin: Support,
     /// What a publish that returned `Ok` has reached on a live topic.
     pub live_durability: Durability,
     /// Does one's own message come back through the backend? Then one that does not come back shows that one's own
@@ -99,31 +113,6 @@ impl Link {
     }
 }
 
-/// How a topic keeps what is published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TopicKind {
-    /// For those who listen now.
-    Live,
-    /// Kept, and can be read again.
-    Log,
-}
-
-/// What the engine wants a topic to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicSpec {
-    /// Its name.
-    pub name: TopicName,
-    /// How it keeps what is published.
-    pub kind: TopicKind,
-}
-
-/// What a topic is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicInfo {
-    /// The number of lanes, at least 1. A lane is the unit of order.
-    pub lanes: u32,
-}
-
 /// Where to publish: one lane of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -138,6 +127,17 @@ pub struct Address {
 pub struct OutFrame {
     /// The bytes, as they shall arrive.
     pub payload: Bytes,
+    /// The backend's own key, where a message is one event and that has a key.
+    pub key: Option<Bytes>,
+    /// What stands in the frame, for those who read the backend's own headers. Left out where it has none.
+    pub headers: Vec<(&'static str, Bytes)>,
+}
+
+impl OutFrame {
+    /// A message without a key and headers.
+    pub fn new(payload: impl Into<Bytes>) -> Self {
+        Self { payload: payload.into(), key: None, headers: Vec::new() }
+    }
 }
 
 /// One message as it arrived.
@@ -253,16 +253,28 @@ pub trait Transport: Send + Sync + 'static {
     /// Dropped before it returns, nothing is opened.
     async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
         let _ = from;
-        let instead = match self.capabilities().log {
-            Support::No { instead } => instead,
-            Support::Yes => "it says that it can, and does not: a fault of the backend",
-        };
-        let error = Error::unsupported("log topics", instead).backend(self.capabilities().backend);
-        Err(error.operation("open_log").context("topic", topic))
+        Err(lacks(self.capabilities(), "log topics", self.capabilities().log, "open_log", topic))
     }
 
     /// Where cursors are kept; `None`, the default, where [`Capabilities::cursors`] says that they are not.
     fn cursors(&self) -> Option<&dyn CursorStore> {
+        None
+    }
+
+    /// Joins a group of a log, as one more member.
+    ///
+    /// # Errors
+    /// As [`open`](Transport::open). By default `Unsupported`, with what [`Capabilities::group`] says.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the group may have been made; this process is no member of it.
+    async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        Err(lacks(self.capabilities(), "groups", self.capabilities().group, "join_group", topic)
+            .context("group", &group.name))
+    }
+
+    /// What an operator may ask and do; `None`, the default, where [`Capabilities::admin`] says that it is not there.
+    fn admin(&self) -> Option<&dyn Admin> {
         None
     }
 
@@ -284,6 +296,23 @@ pub trait Transport: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropped before it returns, the transport is closed, and what is left of it ends when it is dropped.
     async fn close(&self, by: Instant) -> Result<()>;
+}
+
+fn lacks(
+    capabilities: &Capabilities,
+    what: &str,
+    support: Support,
+    operation: &'static str,
+    topic: &TopicName,
+) -> Error {
+    let instead = match support {
+        Support::No { instead } => instead,
+        Support::Yes => "it says that it can, and does not: a fault of the backend",
+    };
+    Error::unsupported(what, instead)
+        .backend(capabilities.backend)
+        .operation(operation)
+        .context("topic", topic)
 }
 
 /// One subscription at the transport. Dropping it ends the subscription.

@@ -11,7 +11,7 @@ use agora_core::limits::{CURSOR_SAVE_INTERVAL, Limits};
 use agora_core::live::Reason;
 use agora_core::log::Cursor;
 use agora_core::memory::{PublishFault, Space, SpaceConfig};
-use agora_core::transport::{Durability, TopicKind};
+use agora_core::transport::{Durability, TopicSettings};
 use serde::{Deserialize, Serialize};
 
 const LOG: &str = "shop.events.order";
@@ -35,7 +35,7 @@ fn config(node: &str) -> BusConfig {
     let mut config = BusConfig::new(ClusterName::new("test").unwrap(), NodeName::new(node).unwrap());
     config.seed = Some(node.bytes().map(u64::from).sum());
     config.clock = Clock::simulated();
-    config.topics.insert(TopicName::new(LOG).unwrap(), TopicKind::Log);
+    config.topics.insert(TopicName::new(LOG).unwrap(), TopicSettings::LOG);
     config
 }
 

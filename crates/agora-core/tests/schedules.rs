@@ -123,7 +123,7 @@ async fn frames_that_cannot_be_read_are_not_held_without_end() {
         let mut frame = builder.finish(&stamp, FrameType::Data).to_vec();
         frame[4] = 2;
         common::fix_checksum(&mut frame);
-        OutFrame { payload: Bytes::from(frame) }
+        OutFrame::new(Bytes::from(frame))
     };
     let to = Address { topic, lane: 0 };
     // Every other one is missing, so none can be handed over.

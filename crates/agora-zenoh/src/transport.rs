@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Durability, Hint, Inbox, Link, OutFrame, PublishFailed, Support,
-    TopicInfo, TopicKind, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, Link, OutFrame, PublishFailed,
+    Support, TopicInfo, TopicKind, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -33,6 +33,7 @@ use crate::{connect, publish, subscribe};
 const NO_LOG: &str = "zenoh keeps nothing: use a live topic here, or NATS with JetStream, Redis or Kafka for logs, \
                       replay and durable subscriptions";
 const NO_GROUP: &str = "zenoh has no groups: use NATS with JetStream, Redis or Kafka";
+const NO_ADMIN: &str = "zenoh keeps nothing that could be looked into; `agora members` shows who is there";
 const NO_CURSORS: &str = "zenoh has nowhere to keep a cursor: use NATS with JetStream, Redis or Kafka";
 
 /// agora's transport over Zenoh.
@@ -246,6 +247,9 @@ fn capabilities() -> Capabilities {
         live: Support::Yes,
         log: Support::No { instead: NO_LOG },
         group: Support::No { instead: NO_GROUP },
+        group_on_batch: Support::No { instead: NO_GROUP },
+        group_order: GroupOrder::None,
+        admin: Support::No { instead: NO_ADMIN },
         cursors: Support::No { instead: NO_CURSORS },
         live_durability: Durability::Sent,
         // Peers talk directly: one's own message comes back without ever leaving the process.
@@ -269,7 +273,7 @@ impl Transport for ZenohTransport {
         if self.shared.is_closed() {
             return Err(closed().operation("open"));
         }
-        match topic.kind {
+        match topic.kind() {
             TopicKind::Live => Ok(TopicInfo { lanes: 1 }),
             TopicKind::Log => Err(Error::unsupported("zenoh has no log topics", NO_LOG)
                 .backend(BACKEND)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agora_core::ErrorKind;
 use agora_core::id::{ClusterName, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
-use agora_core::transport::{Address, Inbound, OutFrame, Outcome, Support, TopicKind, TopicSpec, Transport};
+use agora_core::transport::{Address, Inbound, OutFrame, Outcome, Support, TopicSpec, Transport};
 use agora_zenoh::{ZenohConfig, ZenohTransport};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ fn mail() -> Address {
 }
 
 fn frame(len: usize) -> OutFrame {
-    OutFrame { payload: Bytes::from(vec![7; len]) }
+    OutFrame::new(Bytes::from(vec![7; len]))
 }
 
 #[test]
@@ -69,9 +69,9 @@ async fn what_it_can_do_is_said_and_what_not_is_unsupported() {
     for absent in [can.log, can.group, can.cursors] {
         assert!(matches!(absent, Support::No { instead } if instead.contains("NATS")), "{absent:?}");
     }
-    let live = TopicSpec { name: mail().topic, kind: TopicKind::Live };
+    let live = TopicSpec::live(mail().topic);
     assert_eq!(transport.open(&live).await.unwrap().lanes, 1);
-    let log = TopicSpec { kind: TopicKind::Log, ..live };
+    let log = TopicSpec::log(live.name);
     let error = transport.open(&log).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.help_text().unwrap().contains("Kafka"), "{error:#}");
@@ -145,7 +145,7 @@ async fn after_close_everything_says_so() {
     let mut inbox = transport.subscribe(&mail().topic).await.unwrap();
     transport.close(Instant::now() + WAIT).await.unwrap();
     transport.close(Instant::now() + WAIT).await.expect("a second close has nothing to do");
-    let live = TopicSpec { name: mail().topic, kind: TopicKind::Live };
+    let live = TopicSpec::live(mail().topic);
     let closed = [
         transport.open(&live).await.unwrap_err(),
         transport.subscribe(&mail().topic).await.err().unwrap(),

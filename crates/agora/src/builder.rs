@@ -8,7 +8,7 @@ use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::limits::Limits;
 use agora_core::membership::MembershipConfig;
 use agora_core::memory::Space;
-use agora_core::transport::{TopicKind, Transport};
+use agora_core::transport::{TopicKind, TopicSettings, Transport};
 use agora_core::{Result, bus};
 
 use crate::bus::Bus;
@@ -49,6 +49,7 @@ pub struct Builder {
     node: Option<String>,
     tags: Vec<(String, String)>,
     logs: Vec<String>,
+    topics: Vec<(String, TopicSettings)>,
     limits: Option<Limits>,
     membership: Option<MembershipConfig>,
     clock: Clock,
@@ -72,6 +73,7 @@ impl Builder {
             node: None,
             tags: Vec::new(),
             logs: Vec::new(),
+            topics: Vec::new(),
             limits: None,
             membership: None,
             clock: Clock::default(),
@@ -118,6 +120,12 @@ impl Builder {
     /// topic of which nothing is said is live. Every node must be told the same.
     pub fn log(mut self, topic: impl Into<String>) -> Self {
         self.logs.push(topic.into());
+        self
+    }
+
+    /// Says what a topic is: live or a log, and how it is written. Every node must be told the same.
+    pub fn topic(mut self, topic: impl Into<String>, settings: TopicSettings) -> Self {
+        self.topics.push((topic.into(), settings));
         self
     }
 
@@ -237,11 +245,18 @@ impl Builder {
                 told.tags.push((name.clone(), value.clone()));
             }
         }
-        let kinds =
-            model.topics.iter().filter_map(|(name, topic)| topic.kind.map(|kind| (name.clone(), kind)));
-        told.topics = kinds.collect();
+        told.topics = model
+            .topics
+            .iter()
+            .map(|(name, topic)| (name.clone(), topic.settings(TopicKind::Live)))
+            .collect();
         for topic in &self.logs {
-            told.topics.insert(TopicName::new(topic)?, TopicKind::Log);
+            let topic = TopicName::new(topic)?;
+            let usual = TopicSettings::LOG;
+            told.topics.entry(topic).and_modify(|settings| settings.kind = TopicKind::Log).or_insert(usual);
+        }
+        for (topic, settings) in &self.topics {
+            told.topics.insert(TopicName::new(topic)?, *settings);
         }
         told.limits = self.limits_over(config);
         told.membership = self.membership_over(config);

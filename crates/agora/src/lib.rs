@@ -17,12 +17,14 @@ pub use agora_core::bus::{
 };
 pub use agora_core::codec::Record;
 pub use agora_core::event::{DecodeError, Event, Events, Key, RawBytes, Unknown};
-pub use agora_core::id::{ClusterName, Incarnation, NodeId, NodeName, SourceId, TopicName};
+pub use agora_core::id::{ClusterName, GroupName, Incarnation, NodeId, NodeName, SourceId, TopicName};
 pub use agora_core::limits::Limits;
 pub use agora_core::live::Reason;
 pub use agora_core::log::Cursor;
 pub use agora_core::membership::{Member, MemberEvent, MemberInfo, MemberState, MembershipConfig};
-pub use agora_core::transport::{Capabilities, Durability, Link, Support, TopicKind};
+pub use agora_core::transport::{
+    Capabilities, Durability, Framing, GroupOrder, GroupStart, Link, Support, TopicKind, TopicSettings, Wire,
+};
 pub use agora_core::{Error, ErrorKind, Result, events, for_each_builtin};
 
 /// The events that every clustered service needs: mailboxes, push, blocked addresses, certificates, and more.

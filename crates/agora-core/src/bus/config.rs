@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, TopicName};
 use crate::limits::{Limits, TAG_BYTES_MAX, TAGS_MAX};
 use crate::membership::MembershipConfig;
-use crate::transport::TopicKind;
+use crate::transport::{TopicKind, TopicSettings, TopicSpec};
 
 /// What a bus is told when it opens. Plain data.
 #[derive(Clone, Debug)]
@@ -20,8 +20,9 @@ pub struct BusConfig {
     pub node: NodeName,
     /// Words that the other members see, such as `role=imap`. At most 32, of at most 200 bytes each.
     pub tags: Vec<(String, String)>,
-    /// What topics are: live, or a log. A topic that is not named here is live. Every node must be told the same.
-    pub topics: BTreeMap<TopicName, TopicKind>,
+    /// What topics are. One that is not named here is live, unless it is one of dead letters. Every node must be told
+    /// the same.
+    pub topics: BTreeMap<TopicName, TopicSettings>,
     /// Memory and time bounds.
     pub limits: Limits,
     /// When a silent node is held dead.
@@ -52,9 +53,20 @@ impl BusConfig {
         }
     }
 
-    /// What a topic is.
+    /// What a topic is. Names that end in `.dead` are logs: dead letters lie there.
+    pub fn settings_of(&self, topic: &TopicName) -> TopicSettings {
+        let usual = if topic.is_dead_letters() { TopicSettings::LOG } else { TopicSettings::LIVE };
+        self.topics.get(topic).copied().unwrap_or(usual)
+    }
+
+    /// Live, or a log?
     pub fn kind_of(&self, topic: &TopicName) -> TopicKind {
-        self.topics.get(topic).copied().unwrap_or(TopicKind::Live)
+        self.settings_of(topic).kind
+    }
+
+    /// The topic with what it is.
+    pub(crate) fn spec_of(&self, topic: &TopicName) -> TopicSpec {
+        TopicSpec { name: topic.clone(), settings: self.settings_of(topic) }
     }
 
     /// Checks the relations between the settings.

@@ -19,7 +19,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::{Incarnation, NodeId, NodeName, SourceId, StreamId, TopicName};
 use crate::live::Ended;
 use crate::membership::{Detector, HeartbeatSchedule, MemberInfo, MemberState, Output, TopicState, Verdict};
-use crate::transport::{Address, Hint, Inbound, Inbox, Link, OutFrame, TopicKind, TopicSpec};
+use crate::transport::{Address, Hint, Inbound, Inbox, Link, OutFrame, TopicSpec};
 
 /// At most so many control messages are taken from the transport at once.
 const RECEIVE_MESSAGES_MAX: usize = 256;
@@ -53,7 +53,7 @@ pub(crate) async fn send_outbox(shared: Arc<Shared>, mut outgoing: mpsc::Receive
     let address = Address { topic: TopicName::control(), lane: 0 };
     let mut frames = Vec::new();
     while outgoing.recv_many(&mut frames, CALL_FRAMES_MAX).await > 0 {
-        let batch = frames.drain(..).map(|payload| OutFrame { payload }).collect();
+        let batch = frames.drain(..).map(OutFrame::new).collect();
         if let Err(failed) = shared.transport.publish(&address, batch, Instant::now() + SEND_TIMEOUT).await {
             tracing::debug!(error = %failed.error, "control frames were not sent");
         }
@@ -160,7 +160,7 @@ impl ControlTask {
 
     async fn try_open(&self) -> Result<(Box<dyn Inbox>, Option<mpsc::Receiver<Hint>>)> {
         let (name, transport) = (TopicName::control(), &self.shared.transport);
-        transport.open(&TopicSpec { name: name.clone(), kind: TopicKind::Live }).await?;
+        transport.open(&TopicSpec::live(name.clone())).await?;
         let inbox = transport.subscribe(&name).await?;
         Ok((inbox, transport.announce(self.shared.me).await?))
     }

@@ -25,6 +25,7 @@ mod role;
 mod sender;
 mod shared;
 mod signal;
+mod single;
 mod stats;
 mod subscription;
 mod topic;
@@ -52,7 +53,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Incarnation, NodeId, SourceId, StreamId, TopicName};
 use crate::limits::HEARTBEAT_TOPICS_MAX;
 use crate::log::{Progress, Reader};
-use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSpec, Transport};
+use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSettings, Transport};
 use backlog::Backlog;
 use control::{ControlCommand, ControlTask};
 use log::LogTask;
@@ -97,7 +98,7 @@ struct SenderHandle {
     commands: mpsc::Sender<SenderCommand>,
     settled: watch::Receiver<u64>,
     stream: StreamId,
-    kind: TopicKind,
+    settings: TopicSettings,
 }
 
 impl Bus {
@@ -195,8 +196,9 @@ impl Bus {
     /// - `Closed`: the bus was closed.
     pub fn publisher(&self, topic: &str) -> Result<Publisher> {
         let topic = TopicName::new(topic).map_err(|error| error.operation("publisher"))?;
-        let kind = self.config().kind_of(&topic);
-        self.supported(kind).map_err(|error| error.operation("publisher").context("topic", &topic))?;
+        let settings = self.config().settings_of(&topic);
+        self.supported(settings.kind)
+            .map_err(|error| error.operation("publisher").context("topic", &topic))?;
         let mut state = lock(&self.0.state);
         if state.closing {
             return Err(closed().operation("publisher"));
@@ -216,16 +218,18 @@ impl Bus {
             shared.room.clone(),
             shared.config.limits.publish_timeout,
             self.capabilities().message_bytes_max,
+            settings,
         ));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (settle, settled) = watch::channel(0);
         let stream = shared.stream_of(&topic);
-        let handle = SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream, kind };
+        let handle =
+            SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream, settings };
         state.senders.insert(topic.clone(), handle);
-        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle, kind);
+        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle);
         state.tasks.spawn_on(task.run(), &self.0.runtime);
         drop(state);
-        if kind == TopicKind::Live {
+        if settings.is_repaired() {
             shared.count_publisher();
             lock(&shared.registry).senders.insert(stream, commands);
             // The next heartbeat names the topic; where the queue is full one is due anyway.
@@ -318,7 +322,7 @@ impl Bus {
 
     async fn leave(&self, senders: &[SenderHandle], heads: Vec<(u64, u64)>, by: Instant) {
         // Readers of a log need no word of its end.
-        let live = senders.iter().zip(heads).filter(|(sender, _)| sender.kind == TopicKind::Live);
+        let live = senders.iter().zip(heads).filter(|(sender, _)| sender.settings.is_repaired());
         let heads: Vec<(StreamId, u64, u64)> =
             live.map(|(sender, (next, floor))| (sender.stream, next, floor)).collect();
         let published = heads.iter().any(|(_, next, _)| *next > 1);
@@ -379,8 +383,7 @@ impl Bus {
         own: bool,
         backlog: &Arc<Backlog>,
     ) -> Result<oneshot::Receiver<()>> {
-        let spec = TopicSpec { name: topic.clone(), kind: TopicKind::Live };
-        self.shared().transport.open(&spec).await?;
+        self.shared().transport.open(&self.config().spec_of(topic)).await?;
         let joined = self.joined().await.ok_or_else(closed)?;
         let (established, done) = oneshot::channel();
         self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
@@ -396,7 +399,7 @@ impl Bus {
         backlog: &Arc<Backlog>,
     ) -> Result<oneshot::Receiver<Progress>> {
         let transport = &self.shared().transport;
-        transport.open(&TopicSpec { name: topic.clone(), kind: TopicKind::Log }).await?;
+        transport.open(&self.config().spec_of(topic)).await?;
         let inbox = transport.open_log(topic, reader.reopen()).await?;
         let (established, done) = oneshot::channel();
         let (shared, topic, backlog) = (self.shared().clone(), topic.clone(), backlog.clone());

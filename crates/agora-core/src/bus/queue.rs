@@ -13,10 +13,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+use super::single::Single;
 use crate::codec::{FrameBuilder, HEADER_BYTES, RecordParts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SourceId;
-use crate::transport::Durability;
+use crate::transport::{Durability, Framing, TopicSettings};
 
 /// What a record costs in memory beyond its key and body.
 const RECORD_OVERHEAD: usize = 32;
@@ -82,6 +83,8 @@ pub(crate) struct Batch {
     sealed: bool,
     /// How many events went into its frame, once that is formed.
     formed: usize,
+    /// What its message shows beside the frame, where it holds one event.
+    pub(crate) single: Option<Single>,
     fate: Arc<Fate>,
     home: Arc<Room>,
 }
@@ -130,6 +133,7 @@ pub(crate) struct Queue {
     timeout: Duration,
     /// The largest message that the transport takes.
     message_bytes_max: usize,
+    settings: TopicSettings,
     /// Events that wait for room. Whoever comes later must not overtake them.
     waiting: Arc<AtomicUsize>,
 }
@@ -165,13 +169,19 @@ impl Ticket {
 }
 
 impl Queue {
-    pub(crate) fn new(room: Arc<Room>, timeout: Duration, message_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        room: Arc<Room>,
+        timeout: Duration,
+        message_bytes_max: usize,
+        settings: TopicSettings,
+    ) -> Self {
         Self {
             inner: Mutex::default(),
             wake: Notify::new(),
             room,
             timeout,
             message_bytes_max,
+            settings,
             waiting: Arc::default(),
         }
     }
@@ -246,7 +256,8 @@ impl Queue {
             // One that has waited for room has less time left than the others.
             room && !batch.sealed && batch.deadline <= deadline && batch.builder.fits(record)
         };
-        if !inner.batches.back().is_some_and(fits) {
+        let each = self.settings.framing == Framing::Each;
+        if each || !inner.batches.back().is_some_and(fits) {
             let mut builder = FrameBuilder::new();
             builder.push(record)?;
             inner.batches.push_back(Batch {
@@ -255,6 +266,7 @@ impl Queue {
                 room: cost,
                 sealed: deadline + self.timeout / 16 < Instant::now() + self.timeout,
                 formed: 0,
+                single: each.then(|| Single::new(record, self.settings.wire)),
                 fate: Arc::default(),
                 home: self.room.clone(),
             });

@@ -17,9 +17,10 @@ use super::topic::sleep_until;
 use crate::codec::{self, FrameType, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{StreamId, TopicName};
-use crate::live::{Announcement, Source};
-use crate::log::Outstanding;
-use crate::transport::{Address, BoxFuture, OutFrame, PublishFailed, TopicKind, TopicSpec};
+use crate::live::Announcement;
+use crate::transport::{
+    Address, BoxFuture, Durability, OutFrame, PublishFailed, TopicKind, TopicSettings, Wire,
+};
 
 /// At most so many frames, and about so many bytes, go to the transport in one call.
 const CALL_FRAMES_MAX: usize = 64;
@@ -40,7 +41,7 @@ pub(crate) enum SenderCommand {
 
 /// What a formed frame becomes on success or failure.
 struct InFlight {
-    frame: Bytes,
+    frame: OutFrame,
     /// `None`: an announcement, which is not sent again when it fails.
     batch: Option<(Batch, Receipt)>,
 }
@@ -48,6 +49,7 @@ struct InFlight {
 pub(crate) struct SenderTask {
     shared: Arc<Shared>,
     address: Address,
+    settings: TopicSettings,
     stream: StreamId,
     queue: Arc<Queue>,
     commands: mpsc::Receiver<SenderCommand>,
@@ -70,15 +72,13 @@ impl SenderTask {
         queue: Arc<Queue>,
         commands: mpsc::Receiver<SenderCommand>,
         settled: watch::Sender<u64>,
-        kind: TopicKind,
     ) -> Self {
         let stream = shared.stream_of(&topic);
-        let role = match kind {
-            TopicKind::Live => Role::Live(Source::new(Instant::now(), shared.config.limits.repair_age)),
-            TopicKind::Log => Role::Log(Outstanding::default()),
-        };
+        let settings = shared.config.settings_of(&topic);
+        let role = Role::new(&settings, Instant::now(), shared.config.limits.repair_age);
         Self {
             address: Address { topic, lane: 0 },
+            settings,
             stream,
             queue,
             commands,
@@ -136,7 +136,7 @@ impl SenderTask {
 
     /// Opens the topic, as long as it takes and a retry can help. `false`: the bus is gone.
     async fn open(&mut self) -> Result<bool> {
-        let spec = TopicSpec { name: self.address.topic.clone(), kind: self.role.kind() };
+        let spec = self.shared.config.spec_of(&self.address.topic);
         let mut pause = BACKOFF.0;
         loop {
             match self.shared.transport.open(&spec).await {
@@ -170,12 +170,12 @@ impl SenderTask {
     fn handle(&mut self, command: SenderCommand) {
         match command {
             SenderCommand::Hello(nonce) => {
-                if let Some(source) = self.role.live() {
+                if let Some(source) = self.role.source() {
                     source.handle_hello(nonce);
                 }
             }
             SenderCommand::Ask(ranges) => {
-                if let Some(source) = self.role.live() {
+                if let Some(source) = self.role.source() {
                     source.handle_ask(Instant::now(), &ranges);
                 }
             }
@@ -185,7 +185,7 @@ impl SenderTask {
 
     fn handle_timeout(&mut self) {
         let now = Instant::now();
-        if let Some(source) = self.role.live() {
+        if let Some(source) = self.role.source() {
             source.handle_timeout(now);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
@@ -233,7 +233,7 @@ impl SenderTask {
         while self.flight.len() < CALL_FRAMES_MAX / 2 {
             let Some(announcement) = self.announcements.pop_front() else { break };
             let frame = self.announce(announcement);
-            self.flight.push_back(InFlight { frame, batch: None });
+            self.flight.push_back(InFlight { frame: OutFrame::new(frame), batch: None });
         }
         self.count_expired();
         if self.flight.len() < CALL_FRAMES_MAX {
@@ -244,7 +244,7 @@ impl SenderTask {
         if self.flight.is_empty() {
             return;
         }
-        let frames = self.flight.iter().map(|f| OutFrame { payload: f.frame.clone() }).collect();
+        let frames = self.flight.iter().map(|f| f.frame.clone()).collect();
         let by = self.flight_deadline().map_or(by, |deadline| deadline.min(by));
         self.call = Some(self.shared.transport.publish(&self.address, frames, by));
     }
@@ -268,7 +268,15 @@ impl SenderTask {
         let frame = batch.builder.finish(&stamp, FrameType::Data);
         let share = self.shared.repair_share();
         self.role.formed(Instant::now(), frame.clone(), records, share);
-        let durability = self.role.durability(self.shared.transport.capabilities().live_durability);
+        let durability = match self.settings.kind {
+            TopicKind::Live => self.shared.transport.capabilities().live_durability,
+            TopicKind::Log => Durability::Stored,
+        };
+        let frame = match batch.single.take() {
+            None => OutFrame::new(frame),
+            Some(single) if self.settings.wire == Wire::Plain => single.plain(),
+            Some(single) => single.framed(frame, &stamp),
+        };
         let receipt = Receipt { source: self.shared.me, lane: self.address.lane, seq, durability };
         batch.count(records);
         self.flight.push_back(InFlight { frame, batch: Some((batch, receipt)) });
@@ -346,7 +354,7 @@ impl SenderTask {
     /// Everything is sent: announces the end, and goes on answering until the task is ended.
     fn finish(&mut self) {
         self.finished = true;
-        if let Some(source) = self.role.live() {
+        if let Some(source) = self.role.source() {
             source.finish();
         }
         if let Some(done) = self.finishing.take() {

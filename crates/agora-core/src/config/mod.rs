@@ -29,6 +29,7 @@ mod topics;
 mod value;
 mod zenoh;
 
+pub use crate::transport::{Framing, Wire};
 pub use backend::Backend;
 pub use kafka::{Kafka, Sasl};
 pub use key::Key;
@@ -39,7 +40,7 @@ pub use problem::Problem;
 pub use redis::{Protocol, Redis, RedisMode};
 pub use secret::{Secret, SecretUrl};
 pub use takes::Takes;
-pub use topics::{Framing, TopicConfig, Wire};
+pub use topics::TopicConfig;
 pub use value::{Raw, Value};
 pub use zenoh::{Zenoh, ZenohMode, ZenohMulticast};
 

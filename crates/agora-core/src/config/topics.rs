@@ -6,30 +6,10 @@ use super::key::Key;
 use super::problem::Problem;
 use super::takes::Takes;
 use super::value::Value;
-use crate::transport::TopicKind;
+use crate::transport::{Framing, TopicKind, TopicSettings, Wire};
 
 /// Milliseconds of a day.
 const DAY: u64 = 24 * 60 * 60 * 1000;
-
-/// How events become messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Framing {
-    /// Many events a message.
-    Batch,
-    /// One event a message, with the backend's own key.
-    Each,
-}
-
-/// What the messages of a topic hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Wire {
-    /// Frames of agora.
-    Frame,
-    /// The plain bodies, for software that knows nothing of agora.
-    Plain,
-}
 
 /// The settings of one topic. `None`: nobody set it, and the backend's default holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +69,18 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 impl TopicConfig {
+    /// What the topic is, where one of which nothing is said is of this kind.
+    pub fn settings(&self, usual: TopicKind) -> TopicSettings {
+        let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
+        let mut settings = TopicSettings::LIVE;
+        settings.kind = self.kind.unwrap_or(usual);
+        settings.framing = self.framing.unwrap_or_default();
+        settings.retention = self.retention;
+        settings.replicas = small(self.replicas);
+        settings.lanes = small(self.lanes);
+        settings.wire(self.wire.unwrap_or_default())
+    }
+
     pub(super) fn set(&mut self, name: &str, value: Value) -> bool {
         match (name, value) {
             ("kind", Value::Text(kind)) => {

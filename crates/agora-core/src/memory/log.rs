@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::queue::Parcel;
@@ -14,7 +13,7 @@ use super::space::Shared;
 use super::state::{EndpointId, State, closed, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, TopicName};
-use crate::transport::{FromLog, LogInbox, LogStart, Position, Raw, TopicKind};
+use crate::transport::{FromLog, LogInbox, LogStart, Position, TopicKind};
 
 /// Everything that the server of a space keeps.
 #[derive(Default)]
@@ -28,7 +27,7 @@ pub(super) struct Logs {
 
 #[derive(Clone)]
 struct Stored {
-    payload: Bytes,
+    parcel: Parcel,
     time: SystemTime,
     era: u64,
 }
@@ -55,7 +54,7 @@ impl Log {
 
     fn drop_oldest(&mut self) {
         if let Some(record) = self.records.pop_front() {
-            self.bytes -= record.payload.len();
+            self.bytes -= record.parcel.bytes();
             self.first += 1;
         }
     }
@@ -94,8 +93,8 @@ impl Logs {
     ) -> bool {
         let Some(log) = self.logs.get_mut(&(cluster.clone(), topic.clone())) else { return false };
         for parcel in parcels {
-            log.bytes += parcel.payload.len();
-            log.records.push_back(Stored { payload: parcel.payload.clone(), time, era: log.era });
+            log.bytes += parcel.bytes();
+            log.records.push_back(Stored { parcel: parcel.clone(), time, era: log.era });
         }
         while log.records.len() > records_max || log.bytes > bytes_max && log.records.len() > 1 {
             log.drop_oldest();
@@ -125,7 +124,7 @@ impl Logs {
     pub(super) fn rewind(&mut self, topic: &str, lost: usize) -> usize {
         self.change(topic, |log| {
             log.records.truncate(log.records.len().saturating_sub(lost));
-            log.bytes = log.records.iter().map(|record| record.payload.len()).sum();
+            log.bytes = log.records.iter().map(|record| record.parcel.bytes()).sum();
             log.era += 1;
         })
     }
@@ -234,8 +233,7 @@ impl State {
             && reading.next < stop
             && let Some(record) = log.get(reading.next)
         {
-            let (payload, time) = (record.payload.clone(), Some(record.time));
-            let raw = Raw { payload, lane: 0, key: None, headers: Vec::new(), time };
+            let raw = record.parcel.raw(Some(record.time));
             into.push(FromLog::Record { raw, at: Position(reading.next.into()), stamp: record.era });
             reading.next += 1;
             read += 1;

@@ -16,13 +16,14 @@ use super::state::{BACKEND, EndpointId, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
-    Address, BoxFuture, Capabilities, CursorStore, Durability, Hint, Inbox, Link, LogInbox, LogStart,
-    OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, CursorStore, Durability, GroupOrder, Hint, Inbox, Link, LogInbox,
+    LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec, Transport,
 };
 
 const NO_LOG: &str =
     "a space of peers keeps nothing; set `echo_via_server`, or take a backend that stores what is published";
 const NO_GROUP: &str = "a space in memory has no groups yet; take a backend with groups";
+const NO_ADMIN: &str = "a space of peers keeps nothing that could be looked into; set `echo_via_server`";
 
 /// One node's connection to a [`Space`](super::Space).
 ///
@@ -44,6 +45,9 @@ impl MemoryTransport {
             live: Support::Yes,
             log: kept,
             group: Support::No { instead: NO_GROUP },
+            group_on_batch: Support::No { instead: NO_GROUP },
+            group_order: GroupOrder::Key,
+            admin: Support::No { instead: NO_ADMIN },
             cursors: kept,
             live_durability: Durability::Sent,
             echo_via_server: state.config.echo_via_server,
@@ -67,13 +71,13 @@ impl Transport for MemoryTransport {
     }
 
     async fn open(&self, topic: &TopicSpec) -> Result<TopicInfo> {
-        if topic.kind == TopicKind::Log && self.capabilities.log != Support::Yes {
+        if topic.kind() == TopicKind::Log && self.capabilities.log != Support::Yes {
             let error = Error::unsupported("this space has no log topics", NO_LOG).operation("open");
             return Err(named(error).context("topic", &topic.name));
         }
         let mut state = self.shared.lock();
         let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
-        state.logs.open(&cluster, &topic.name, topic.kind).map_err(|error| error.operation("open"))?;
+        state.logs.open(&cluster, &topic.name, topic.kind()).map_err(|error| error.operation("open"))?;
         Ok(TopicInfo { lanes: 1 })
     }
 

@@ -5,13 +5,13 @@
 //! each message would give, without the timers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::network::NodeIx;
-use crate::transport::{Inbound, Raw};
+use crate::transport::{Inbound, OutFrame, Raw};
 
 #[cfg(test)]
 mod tests;
@@ -19,9 +19,25 @@ mod tests;
 /// A message as it travels: cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Parcel {
-    pub(super) payload: Bytes,
+    pub(super) frame: OutFrame,
     pub(super) lane: u32,
     pub(super) from: NodeIx,
+}
+
+impl Parcel {
+    /// What it weighs.
+    pub(super) fn bytes(&self) -> usize {
+        let OutFrame { payload, key, headers } = &self.frame;
+        let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        payload.len() + key.as_ref().map_or(0, Bytes::len) + headers
+    }
+
+    /// It as it arrives.
+    pub(super) fn raw(&self, time: Option<SystemTime>) -> Raw {
+        let OutFrame { payload, key, headers } = &self.frame;
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Raw { payload: payload.clone(), lane: self.lane, key: key.clone(), headers, time }
+    }
 }
 
 #[derive(Debug)]
@@ -117,7 +133,7 @@ impl Queue {
         }
         // What has arrived meanwhile is no longer on its way and leaves room.
         self.pump(now);
-        if self.on_its_way_room.enter(parcel.payload.len()) {
+        if self.on_its_way_room.enter(parcel.bytes()) {
             self.put_on_its_way(now + delay, Item::Parcel(parcel));
         } else {
             self.mark_on_its_way(now + delay, Item::Dropped(1));
@@ -159,7 +175,7 @@ impl Queue {
         let room = &mut self.on_its_way_room;
         self.on_its_way.retain(|_, item| match item {
             Item::Parcel(parcel) if from.is_none_or(|from| parcel.from == from) => {
-                room.leave(parcel.payload.len());
+                room.leave(parcel.bytes());
                 lost += 1;
                 false
             }
@@ -191,14 +207,8 @@ impl Queue {
         for item in self.arrived.drain(..count) {
             into.push(match item {
                 Item::Parcel(parcel) => {
-                    self.arrived_room.leave(parcel.payload.len());
-                    Inbound::Message(Raw {
-                        payload: parcel.payload,
-                        lane: parcel.lane,
-                        key: None,
-                        headers: Vec::new(),
-                        time: None,
-                    })
+                    self.arrived_room.leave(parcel.bytes());
+                    Inbound::Message(parcel.raw(None))
                 }
                 Item::Dropped(count) => Inbound::Dropped(Some(count)),
                 Item::Resubscribed => Inbound::Resubscribed,
@@ -222,7 +232,7 @@ impl Queue {
         {
             let item = first.remove();
             if let Item::Parcel(parcel) = &item {
-                self.on_its_way_room.leave(parcel.payload.len());
+                self.on_its_way_room.leave(parcel.bytes());
             }
             self.arrive(item);
         }
@@ -230,7 +240,7 @@ impl Queue {
 
     fn arrive(&mut self, item: Item) {
         let item = match item {
-            Item::Parcel(parcel) if !self.arrived_room.enter(parcel.payload.len()) => Item::Dropped(1),
+            Item::Parcel(parcel) if !self.arrived_room.enter(parcel.bytes()) => Item::Dropped(1),
             item => item,
         };
         let mut last = self.arrived.iter_mut().rev().take_while(|last| last.is_marker());

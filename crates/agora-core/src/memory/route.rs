@@ -97,10 +97,8 @@ impl State {
     fn send(&mut self, now: Instant, from: EndpointId, to: &Address, frames: &[OutFrame]) -> usize {
         let Some(endpoint) = self.endpoints.get(&from) else { return 0 };
         let (cluster, node) = (endpoint.cluster.clone(), endpoint.node);
-        let parcels: Vec<Parcel> = frames
-            .iter()
-            .map(|frame| Parcel { payload: frame.payload.clone(), lane: to.lane, from: node })
-            .collect();
+        let parcels: Vec<Parcel> =
+            frames.iter().map(|frame| Parcel { frame: frame.clone(), lane: to.lane, from: node }).collect();
         if !self.paused.contains(&node) {
             self.route(now, from, &cluster, &to.topic, &parcels, Whom::All);
             return parcels.len();
@@ -117,7 +115,7 @@ impl State {
         let Some(endpoint) = self.endpoints.get_mut(&from) else { return 0 };
         let mut taken = 0;
         for parcel in parcels {
-            if !endpoint.held_room.enter(parcel.payload.len()) {
+            if !endpoint.held_room.enter(parcel.bytes()) {
                 break;
             }
             endpoint.held.push_back(Held { topic: topic.clone(), parcel: parcel.clone() });

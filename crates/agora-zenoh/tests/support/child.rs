@@ -144,7 +144,7 @@ fn frame(me: u64, seq: u64, bytes: usize) -> OutFrame {
     payload.extend(me.to_be_bytes());
     payload.extend(seq.to_be_bytes());
     payload.resize(bytes.max(16), 0);
-    OutFrame { payload: Bytes::from(payload) }
+    OutFrame::new(Bytes::from(payload))
 }
 
 /// Publishes in calls of at most 16 frames, one call after the other, and says how it ended.

@@ -1,6 +1,6 @@
 //! What a bus can be made of today, and why the rest cannot.
 
-use agora_core::config::{Backend, Framing, TopicConfig, Wire};
+use agora_core::config::{Backend, TopicConfig};
 use agora_core::transport::{Support, TopicKind};
 use agora_core::{Error, Result};
 
@@ -42,10 +42,6 @@ fn refused(topic: &TopicConfig, backend: &str, log: Support) -> Option<(&'static
     if let (Some(TopicKind::Log), Support::No { instead }) = (topic.kind, log) {
         return Some(("kind", format!("the backend {backend} has no logs"), instead));
     }
-    if topic.framing == Some(Framing::Each) {
-        let what = "this version sends many events a message";
-        return Some(("framing", what.to_owned(), "set it to \"batch\", or leave it out"));
-    }
     let nobody = format!("the backend {backend} has no such setting");
     if topic.retention.is_some() {
         return Some(("retention", nobody, out));
@@ -59,10 +55,6 @@ fn refused(topic: &TopicConfig, backend: &str, log: Support) -> Option<(&'static
             "a topic of this version has one lane".to_owned(),
             "set it to 1, or leave it out",
         ));
-    }
-    if topic.wire == Some(Wire::Plain) {
-        let what = "this version sends frames only";
-        return Some(("wire", what.to_owned(), "set it to \"frame\", or leave it out"));
     }
     None
 }

@@ -99,11 +99,6 @@ async fn without_a_backend_nothing_is_connected() {
 async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
     for (setting, says) in [
         (
-            "framing = \"each\"",
-            "framing` cannot be honoured: this version sends many events a message (from: file agora.toml); set it to \
-             \"batch\", or leave it out",
-        ),
-        (
             "retention = \"7d\"",
             "retention` cannot be honoured: the backend memory has no such setting (from: file agora.toml); leave it out",
         ),
@@ -114,11 +109,6 @@ async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
         (
             "lanes = 2",
             "lanes` cannot be honoured: a topic of this version has one lane (from: file agora.toml); set it to 1, or \
-             leave it out",
-        ),
-        (
-            "wire = \"plain\"",
-            "wire` cannot be honoured: this version sends frames only (from: file agora.toml); set it to \"frame\", or \
              leave it out",
         ),
     ] {

@@ -178,7 +178,7 @@ proptest! {
         let mut next_id = 0_u8;
         let mut message = |length, from| {
             next_id += 1;
-            let parcel = Parcel { payload: vec![0; length].into(), lane: u32::from(next_id), from };
+            let parcel = Parcel { frame: OutFrame::new(vec![0; length]), lane: u32::from(next_id), from };
             (parcel, Thing::Message { id: next_id, length, from })
         };
         for step in steps.into_iter().chain([Step::Resume, Step::Wait(100), Step::TakeAll]) {
@@ -248,7 +248,7 @@ fn a_queue_gives_no_more_than_was_asked_for_and_at_least_one() {
     let now = Instant::now();
     let mut queue = Queue::new(Room::new(10, 10), false);
     for lane in 0..5 {
-        queue.send(now, Duration::ZERO, Parcel { payload: Bytes::new(), lane, from: 1 });
+        queue.send(now, Duration::ZERO, Parcel { frame: OutFrame::new(Bytes::new()), lane, from: 1 });
     }
     let mut into = Vec::new();
     for expected in [2, 3, 5] {

@@ -35,7 +35,7 @@ fn with_server(echo_via_server: bool) -> Space {
 }
 
 async fn publish_all(from: &MemoryTransport, texts: &[&str]) -> Result<(), PublishFailed> {
-    let frames = texts.iter().map(|text| OutFrame { payload: Bytes::from((*text).to_owned()) }).collect();
+    let frames = texts.iter().map(|text| OutFrame::new(Bytes::from((*text).to_owned()))).collect();
     let by = Instant::now() + Duration::from_secs(1);
     from.publish(&Address { topic: topic(), lane: 0 }, frames, by).await
 }

@@ -22,7 +22,7 @@ async fn frames_leave_in_the_order_of_the_calls_not_of_the_polls() {
     let a = connect(&Space::default(), "a");
     let mut inbox = a.subscribe(&topic()).await.unwrap();
     let address = Address { topic: topic(), lane: 0 };
-    let frame = |text: &'static str| vec![OutFrame { payload: Bytes::from_static(text.as_bytes()) }];
+    let frame = |text: &'static str| vec![OutFrame::new(Bytes::from_static(text.as_bytes()))];
     let by = Instant::now() + Duration::from_secs(1);
     let first = a.publish(&address, frame("1"), by);
     let second = a.publish(&address, frame("2"), by);

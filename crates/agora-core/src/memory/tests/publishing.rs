@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::memory::{PublishFault, SpaceConfig};
-use crate::transport::{LogStart, Support, TopicKind, TopicSpec};
+use crate::transport::{LogStart, Support, TopicSpec};
 
 #[tokio::test(start_paused = true)]
 async fn publishes_fail_as_scripted_and_then_no_more() {
@@ -53,7 +53,7 @@ async fn slow_results_come_late_and_some_after_the_deadline() {
     space.faults().slow_results("a", ms(30)..=ms(30));
     let start = Instant::now();
     let address = Address { topic: topic(), lane: 0 };
-    let frame = || vec![OutFrame { payload: Bytes::from_static(b"1") }];
+    let frame = || vec![OutFrame::new(Bytes::from_static(b"1"))];
     let in_time = a.publish(&address, frame(), start + ms(30));
     let too_late = a.publish(&address, frame(), start + ms(29));
     assert_eq!(arrived(&mut inbox).await, ["1", "1"], "the frames leave at once");
@@ -72,14 +72,14 @@ async fn slow_results_come_late_and_some_after_the_deadline() {
 async fn what_it_cannot_do_it_says() {
     let peers = Space::new(SpaceConfig { echo_via_server: false, ..SpaceConfig::default() });
     let a = connect(&peers, "a");
-    let log = TopicSpec { name: topic(), kind: TopicKind::Log };
+    let log = TopicSpec::log(topic());
     let opened = a.open_log(&topic(), LogStart::Earliest).await.err();
     for error in [a.open(&log).await.unwrap_err(), opened.unwrap()] {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.help_text().is_some());
     }
     assert!(a.cursors().is_none());
-    let live = TopicSpec { name: topic(), kind: TopicKind::Live };
+    let live = TopicSpec::live(topic());
     assert_eq!(a.open(&live).await.unwrap().lanes, 1);
     let capabilities = a.capabilities();
     assert_eq!(capabilities.live, Support::Yes);
@@ -87,7 +87,7 @@ async fn what_it_cannot_do_it_says() {
         assert!(matches!(absent, Support::No { .. }));
     }
     let other_lane = Address { topic: topic(), lane: 1 };
-    let frame = vec![OutFrame { payload: Bytes::from_static(b"1") }];
+    let frame = vec![OutFrame::new(Bytes::from_static(b"1"))];
     let failed = a.publish(&other_lane, frame, Instant::now()).await.unwrap_err();
     assert_eq!((failed.outcome, failed.error.kind()), (Outcome::NotStored, ErrorKind::Config));
 }

@@ -1,0 +1,230 @@
+//! The part of the contract that is for operators: what logs and groups there are, and how they stand.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use super::{GroupStart, Position, TopicSettings, TopicSpec};
+use crate::error::Result;
+use crate::id::{GroupName, NodeName, TopicName};
+
+/// One log, as its backend shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: TopicName,
+    /// Its settings, as far as the backend knows them.
+    pub settings: TopicSettings,
+    /// What each lane holds, in the order of the lanes.
+    pub lanes: Vec<LaneDescription>,
+}
+
+/// What one lane of a log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LaneDescription {
+    /// The lane.
+    pub lane: u32,
+    /// How many records; where a backend cannot count them, how many places there are from the first to the last.
+    pub records: u64,
+    /// How many bytes, where that is known.
+    pub bytes: Option<u64>,
+    /// The oldest record and its time, `None` where the lane is empty.
+    pub first: Option<(Position, Option<SystemTime>)>,
+    /// The newest record and its time, `None` where the lane is empty.
+    pub last: Option<(Position, Option<SystemTime>)>,
+}
+
+impl TopicDescription {
+    /// A topic without lanes yet.
+    pub fn new(name: TopicName, settings: TopicSettings) -> Self {
+        Self { name, settings, lanes: Vec::new() }
+    }
+}
+
+impl LaneDescription {
+    /// An empty lane.
+    pub fn new(lane: u32) -> Self {
+        Self { lane, records: 0, bytes: None, first: None, last: None }
+    }
+}
+
+/// One group of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupDescription {
+    /// Its name.
+    pub name: GroupName,
+    /// The members that are there now.
+    pub members: Vec<GroupMember>,
+    /// How it stands on each lane, in the order of the lanes.
+    pub lanes: Vec<GroupLane>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupMember {
+    /// The backend's own name of it.
+    pub id: String,
+    /// The node, where it is one of ours and the backend knows.
+    pub node: Option<NodeName>,
+    /// The records that it holds, where records are given out one by one.
+    pub pending: u64,
+    /// The lanes that are its own, where lanes are given out.
+    pub lanes: Vec<u32>,
+}
+
+/// How a group stands on one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupLane {
+    /// The lane.
+    pub lane: u32,
+    /// The record that is given out next for the first time.
+    pub next: Position,
+    /// Records that were given out and are not done.
+    pub pending: u64,
+    /// Records that are not done: those that wait, and those that are given out.
+    pub lag: u64,
+}
+
+impl GroupDescription {
+    /// A group of which nothing is known but its name.
+    pub fn new(name: GroupName) -> Self {
+        Self { name, members: Vec::new(), lanes: Vec::new() }
+    }
+
+    /// The records that are not done, in all lanes.
+    pub fn lag(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.lag).sum()
+    }
+
+    /// The records that were given out and are not done, in all lanes.
+    pub fn pending(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.pending).sum()
+    }
+}
+
+impl GroupMember {
+    /// A member that holds nothing.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), node: None, pending: 0, lanes: Vec::new() }
+    }
+}
+
+impl GroupLane {
+    /// A group that has done everything up to `next`.
+    pub fn new(lane: u32, next: Position) -> Self {
+        Self { lane, next, pending: 0, lag: 0 }
+    }
+}
+
+/// Where a group is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetTo {
+    /// With the oldest record.
+    Earliest,
+    /// Behind the newest.
+    Latest,
+    /// With the first record that was appended at this time or later.
+    Time(SystemTime),
+    /// With the record at this place of the lane 0, or the first behind it.
+    At(Position),
+}
+
+/// What a reset does, or would do, to one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneReset {
+    /// The lane.
+    pub lane: u32,
+    /// Where the group stood.
+    pub from: Position,
+    /// Where it goes on.
+    pub to: Position,
+    /// How many records it will get that it would not have got, or, below zero, not get that it would have got, as the
+    /// log stands now.
+    pub records: i64,
+}
+
+/// What an operator may ask and do. Every call is about one cluster: the one that the transport was made for.
+#[async_trait]
+pub trait Admin: Send + Sync {
+    /// The logs, by name.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Unauthorized`, `Closed`.
+    async fn topics(&self) -> Result<Vec<TopicName>>;
+
+    /// Makes a log.
+    ///
+    /// # Errors
+    /// `Conflict` where there is one of this name already; `Unsupported` for a setting that the backend has not;
+    /// `Unreachable`, `Unauthorized`, `Closed`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the log may have been made.
+    async fn create_topic(&self, topic: &TopicSpec) -> Result<()>;
+
+    /// One log, and what it holds.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none of this name; `Unreachable`, `Unauthorized`, `Closed`.
+    async fn describe_topic(&self, topic: &TopicName) -> Result<TopicDescription>;
+
+    /// Deletes a log with everything in it, its groups and its cursors.
+    ///
+    /// # Errors
+    /// As [`describe_topic`](Admin::describe_topic).
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the log may have been deleted.
+    async fn delete_topic(&self, topic: &TopicName) -> Result<()>;
+
+    /// The groups of a log, by name.
+    ///
+    /// # Errors
+    /// As [`describe_topic`](Admin::describe_topic).
+    async fn groups(&self, topic: &TopicName) -> Result<Vec<GroupName>>;
+
+    /// Makes a group before anybody joins it.
+    ///
+    /// # Errors
+    /// `Conflict` where there is one of this name already; otherwise as [`describe_topic`](Admin::describe_topic).
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the group may have been made.
+    async fn create_group(&self, topic: &TopicName, group: &GroupName, start: GroupStart) -> Result<()>;
+
+    /// One group, and how it stands.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such log or group; `Unreachable`, `Unauthorized`, `Closed`.
+    async fn describe_group(&self, topic: &TopicName, group: &GroupName) -> Result<GroupDescription>;
+
+    /// Deletes a group that has no members.
+    ///
+    /// # Errors
+    /// `Conflict` where it has members; otherwise as [`describe_group`](Admin::describe_group).
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the group may have been deleted.
+    async fn delete_group(&self, topic: &TopicName, group: &GroupName) -> Result<()>;
+
+    /// Lets a group that has no members go on elsewhere, and says what that changes. With `dry_run` nothing changes.
+    ///
+    /// # Errors
+    /// `Conflict` where it has members, unless it is a dry run; otherwise as
+    /// [`describe_group`](Admin::describe_group).
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the group may have been moved.
+    async fn reset_group(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        to: ResetTo,
+        dry_run: bool,
+    ) -> Result<Vec<LaneReset>>;
+}
