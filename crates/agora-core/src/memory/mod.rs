@@ -24,7 +24,7 @@
 //!
 //! let to = Address { topic, lane: 0 };
 //! let by = Instant::now() + Duration::from_secs(5);
-//! let frame = |text: &'static str| vec![OutFrame::new(text.into())];
+//! let frame = |text: &'static str| vec![OutFrame::new(text)];
 //! a.publish(&to, frame("heard"), by).await.map_err(|failed| failed.error)?;
 //! space.faults().isolate("b");
 //! a.publish(&to, frame("missed"), by).await.map_err(|failed| failed.error)?;
