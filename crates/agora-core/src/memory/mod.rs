@@ -59,6 +59,7 @@ mod group;
 mod group_inbox;
 mod hints;
 mod inbox;
+mod lane;
 mod leases;
 mod link_faults;
 mod log_inbox;
@@ -73,7 +74,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use config::SpaceConfig;
+pub use config::{GroupStyle, SpaceConfig};
 pub use faults::Faults;
 pub use link_faults::{DELAY_MAX, LinkFaults};
 pub use network::{FaultCounts, SERVER};

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::config::GroupStyle;
 use super::inbox::MemoryInbox;
 use super::route::Answer;
 use super::space::Shared;
@@ -50,7 +51,10 @@ impl MemoryTransport {
             log: kept,
             group,
             group_on_batch: group,
-            group_order: GroupOrder::Key,
+            group_order: match state.config.groups {
+                GroupStyle::Leases => GroupOrder::Key,
+                GroupStyle::Lanes => GroupOrder::Lane,
+            },
             admin: Support::No { instead: NO_ADMIN },
             cursors: kept,
             live_durability: Durability::Sent,

@@ -11,6 +11,7 @@ use crate::id::{ClusterName, NodeName, TopicName};
 use crate::transport::{Address, Inbound, Inbox, OutFrame, Outcome, PublishFailed, Transport};
 
 mod groups;
+mod lanes;
 mod links;
 mod nodes;
 mod plain;
