@@ -120,6 +120,10 @@ impl State {
             .map(|(records, group)| group.settle(now, seat.member, token, how, records));
         let Some(Ok(())) = settled else { return Some(Err(void(seat))) };
         self.logs.changed.notify_waiters();
+        if self.scripts.loses_settle_answer(node) {
+            let error = Error::new(ErrorKind::OutcomeUnknown, "a scripted failure: the answer was lost");
+            return Some(Err(named(error).operation("settle")));
+        }
         Some(Ok(()))
     }
 

@@ -51,6 +51,7 @@
 //! way to one, and what a paused node holds back. What does not fit an inbox is named by
 //! [`Inbound::Dropped`](crate::transport::Inbound::Dropped) where it would have stood.
 
+mod admin;
 mod config;
 mod control;
 mod cursors;

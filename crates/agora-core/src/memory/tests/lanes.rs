@@ -292,3 +292,17 @@ async fn a_rewound_log_interrupts() {
     assert_eq!(texts(&mut a).await, ["interrupted"]);
     assert_eq!(texts(&mut join(&node_a).await).await, ["assigned [0]", "3'"]);
 }
+
+/// A test can ask the lane back, and take it away.
+#[tokio::test(start_paused = true)]
+async fn a_test_can_move_the_lane() {
+    let (space, node_a, node_b) = space(&["1"]).await;
+    let (mut a, mut b) = (join(&node_a).await, join(&node_b).await);
+    assert_eq!(texts(&mut b).await, ["assigned [0]", "1"]);
+    space.faults().rebalance(TOPIC);
+    drop(revoking(&mut b).await);
+    assert_eq!(texts(&mut a).await, ["assigned [0]", "1 #2"]);
+    space.faults().end_leases(TOPIC);
+    assert_eq!(texts(&mut a).await, ["lost [0]"]);
+    assert_eq!(texts(&mut b).await, ["assigned [0]", "1 #3"]);
+}
