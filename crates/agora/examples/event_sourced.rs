@@ -3,6 +3,8 @@
 //!
 //! `cargo run -p agora --example event_sourced`
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -124,7 +126,7 @@ async fn rebuild(bus: &Bus, events: usize) -> Result<Table> {
 }
 
 /// Plays the story, and returns what there is to say.
-pub async fn run() -> Result<Vec<String>> {
+pub(crate) async fn run() -> Result<Vec<String>> {
     let (shop, one, two) =
         (connect("shop").await?, connect("projector-1").await?, connect("projector-2").await?);
     let table: Arc<Mutex<Table>> = Arc::default();
