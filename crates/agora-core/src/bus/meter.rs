@@ -13,12 +13,13 @@ use std::array::from_fn;
 use std::time::Duration;
 
 #[cfg(feature = "metrics")]
-use recording::{Counter, Labels, Level, Timing, describe};
+use recording::{Counter, Labels, Level, RECORDS, Reading, Timing, describe};
 #[cfg(not(feature = "metrics"))]
-use silent::{Counter, Labels, Level, Timing, describe};
+use silent::{Counter, Labels, Level, RECORDS, Reading, Timing, describe};
 
 use crate::error::ErrorKind;
-use crate::id::TopicName;
+use crate::group::Verdict;
+use crate::id::{GroupName, TopicName};
 use crate::live::Reason;
 use crate::membership::{Member, MemberState};
 use names::*;
@@ -39,6 +40,9 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// Is anything recorded? Where not, nothing needs to be measured.
+    pub(crate) const RECORDS: bool = RECORDS;
+
     pub(crate) fn new(system: &'static str, queue_bytes_max: usize) -> Self {
         describe();
         let level = |name| Level::new(name, &[(SYSTEM, system)]);
@@ -71,6 +75,11 @@ impl Meter {
     /// For a subscription to a topic.
     pub(crate) fn consuming(&self, topic: &TopicName) -> Consuming {
         Consuming::new(&[(SYSTEM, self.system), (TOPIC, topic.as_str())])
+    }
+
+    /// For a place in a group.
+    pub(crate) fn grouping(&self, topic: &TopicName, group: &GroupName) -> Grouping {
+        Grouping::new(&[(SYSTEM, self.system), (TOPIC, topic.as_str()), (GROUP, group.as_str())])
     }
 
     pub(crate) fn link(&self, up: bool) {
@@ -192,6 +201,48 @@ impl Consuming {
 
     pub(crate) fn gap(&self, reason: Reason) {
         self.gaps[reason as usize].add(1);
+    }
+}
+
+/// What is recorded of a place in a group.
+#[derive(Debug)]
+pub(crate) struct Grouping {
+    pub(crate) consumed: Counter,
+    handled: Timing,
+    retried: Timing,
+    rejected: Timing,
+    pub(crate) dead_letters: Counter,
+    pub(crate) redelivered: Counter,
+    /// Gaps: the log no longer held what the group had not done.
+    pub(crate) trimmed: Counter,
+    pub(crate) lag: Reading,
+}
+
+impl Grouping {
+    fn new(labels: Labels<'_>) -> Self {
+        let processing = with(labels, OPERATION, "process");
+        let failed = |how| Timing::new(PROCESS_DURATION, &with(&processing, ERROR, how));
+        Self {
+            consumed: Counter::new(CONSUMED, &processing),
+            handled: Timing::new(PROCESS_DURATION, &processing),
+            retried: failed("retry"),
+            rejected: failed("reject"),
+            dead_letters: Counter::new(DEAD_LETTERS, labels),
+            redelivered: Counter::new(REDELIVERIES, labels),
+            trimmed: Counter::new(GAPS, &with(labels, REASON, Reason::Retention.as_str())),
+            lag: Reading::new(LAG, labels),
+        }
+    }
+
+    /// The application had an event so long, and said so of it.
+    pub(crate) fn processed(&self, took: Duration, verdict: &Verdict) {
+        match verdict {
+            Verdict::Done => self.handled.record(took),
+            Verdict::Retry(_) => self.retried.record(took),
+            Verdict::Reject(_) => self.rejected.record(took),
+            // Nothing came of it: it goes to somebody else.
+            Verdict::Release => {}
+        }
     }
 }
 

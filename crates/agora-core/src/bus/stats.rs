@@ -99,9 +99,9 @@ numbers! {
         repaired,
         /// Frames that had arrived before, and were dropped.
         duplicates,
-        /// Events handed to subscriptions.
+        /// Events handed to subscriptions. Those of groups are counted by what came of them.
         delivered,
-        /// Gaps handed to subscriptions: see [`gaps_of`](Self::gaps_of).
+        /// Gaps handed to subscriptions and groups: see [`gaps_of`](Self::gaps_of).
         gaps,
         /// Messages of other software handed to subscriptions.
         foreign,
@@ -119,6 +119,14 @@ numbers! {
         sources_refused,
         /// Heartbeats of nodes beyond those that are kept track of.
         members_refused,
+        /// Events of groups that were handled.
+        handled,
+        /// Tries of events of groups that failed and were to be made again.
+        retried,
+        /// Events of groups that went to the dead letters.
+        dead_lettered,
+        /// Records that a backend gave out to a group for a second time or more often.
+        redelivered,
         /// Repair requests sent.
         asks_sent,
         /// Heartbeats sent.

@@ -49,6 +49,10 @@ names! { COUNTERS:
     OVERFLOWED = "agora_overflowed_frames",
     /// Messages of other software handed to the application.
     FOREIGN = "agora_foreign_messages",
+    /// Events of a group that went to its dead letters.
+    DEAD_LETTERS = "agora_dead_letters",
+    /// Records that the backend gave out to a group for a second time or more often.
+    REDELIVERIES = "agora_redeliveries",
 }
 
 names! { GAUGES:
@@ -64,11 +68,15 @@ names! { GAUGES:
     HELD_BYTES = "agora_held_bytes",
     /// Memory taken by what was received and not yet taken by the application.
     BACKLOG_BYTES = "agora_backlog_bytes",
+    /// Records of a log that a group has not done, as the backend counts them.
+    LAG = "agora_consumer_lag_messages",
 }
 
 names! { HISTOGRAMS:
     /// How long an operation at the backend took. A publish counts from the call to the acceptance, once per frame.
     OPERATION_DURATION = "messaging.client.operation.duration",
+    /// How long a group's handler had an event, by what came of it: no error type where it was handled.
+    PROCESS_DURATION = "messaging.process.duration",
 }
 
 #[cfg(all(test, feature = "metrics"))]

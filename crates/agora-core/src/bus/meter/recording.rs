@@ -7,6 +7,9 @@ use metrics::{Label, Unit};
 
 use super::names::{COUNTERS, GAUGES, HISTOGRAMS};
 
+/// Is anything recorded?
+pub(super) const RECORDS: bool = true;
+
 /// Names and values that tell the series of one metric apart.
 pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
 
@@ -70,6 +73,27 @@ impl Level {
 impl Drop for Level {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+/// What was measured last, by whoever measured last: of what several in one process see alike. One that is dropped is
+/// nothing any more.
+#[derive(Debug)]
+pub(crate) struct Reading(metrics::Gauge);
+
+impl Reading {
+    pub(super) fn new(name: &'static str, labels: Labels<'_>) -> Self {
+        Self(metrics::gauge!(name, labels_of(labels)))
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.set(value as f64);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.set(0.0);
     }
 }
 
