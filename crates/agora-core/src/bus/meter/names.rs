@@ -82,6 +82,8 @@ names! { HISTOGRAMS:
 #[cfg(all(test, feature = "metrics"))]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::live::Reason;
 
     #[test]
     fn every_metric_is_described_once_and_in_one_sentence() {
@@ -90,6 +92,27 @@ mod tests {
             assert!(name.starts_with("messaging.") || name.starts_with("agora_"), "{name}");
             assert!(about.ends_with('.') && !about.starts_with(' '), "{about:?}");
             assert_eq!(all.iter().filter(|(other, _)| other == name).count(), 1, "{name}");
+        }
+    }
+
+    /// The operator's page tells of all, under the names that Prometheus shows.
+    #[test]
+    fn every_name_stands_in_the_page_for_operators() {
+        let page = include_str!("../../../../../docs/operations.md");
+        let named = |name: &str| page.contains(&format!("`{name}`"));
+        let shown = |name: &str| name.replace('.', "_");
+        let counters = COUNTERS.iter().map(|(name, _)| shown(name) + "_total");
+        let gauges = GAUGES.iter().map(|(name, _)| shown(name));
+        let histograms = HISTOGRAMS.iter().map(|(name, _)| shown(name) + "_seconds");
+        let labels = [SYSTEM, TOPIC, OPERATION, GROUP, ERROR, REASON, STATE].map(shown);
+        for name in counters.chain(gauges).chain(histograms).chain(labels) {
+            assert!(named(&name), "docs/operations.md does not tell of `{name}`");
+        }
+        for word in Reason::ALL.iter().map(|reason| reason.as_str()) {
+            assert!(page.contains(&format!("\n| `{word}` | ")), "no row for the reason `{word}`");
+        }
+        for word in ErrorKind::ALL.iter().map(|kind| kind.as_str()) {
+            assert!(named(word), "docs/operations.md does not tell of the failure `{word}`");
         }
     }
 }
