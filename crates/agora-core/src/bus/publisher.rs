@@ -131,7 +131,9 @@ impl Publisher {
         // Taken, not borrowed: an event whose serialisation publishes another one finds an empty buffer.
         let mut body = SCRATCH.with(|scratch| std::mem::take(&mut *scratch.borrow_mut()));
         body.clear();
-        let encoded = event.encode_body(&mut Body::new(&mut body));
+        let encoded = event
+            .encode_body(&mut Body::new(&mut body))
+            .inspect_err(|error| count_failed(self.bus.shared(), &self.queue, error));
         let key = event.key();
         let result = encoded.and_then(|()| {
             then(&RecordParts {
