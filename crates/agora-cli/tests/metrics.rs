@@ -32,6 +32,9 @@ async fn the_work_of_a_group_is_measured_by_what_came_of_it() {
         publisher.publish(&event(text)).await.unwrap();
     }
     let mut group = service.group("metrics.work", "workers").attempts(2).await.unwrap();
+    let labels = ["messaging_destination_name=\"metrics.work\"", "messaging_consumer_group_name=\"workers\""];
+    // The backend is asked as soon as somebody is in the group, and nothing is done yet.
+    becomes(&at, "agora_consumer_lag_messages", &labels, 4.0).await;
     // Of the bad one the first try is to be made again, and the second one is rejected.
     for _ in 0..5 {
         let work = timeout(SOON, group.try_next()).await.expect("an event").unwrap();
@@ -42,7 +45,6 @@ async fn the_work_of_a_group_is_measured_by_what_came_of_it() {
             (true, _) => job.reject("never"),
         }
     }
-    let labels = ["messaging_destination_name=\"metrics.work\"", "messaging_consumer_group_name=\"workers\""];
     becomes(&at, "agora_dead_letters_total", &labels, 1.0).await;
     let body = get(&at, "/metrics").await.body;
     assert_eq!(sum(&body, "messaging_client_consumed_messages_total", &labels), Some(5.0), "{body}");
