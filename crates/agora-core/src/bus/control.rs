@@ -388,7 +388,9 @@ impl ControlTask {
     /// Does what the failure detector decided, and tells whoever wants to know.
     async fn act(&mut self) {
         self.shared.measure();
-        self.shared.counters.members_refused.store(self.detector.rejected(), Relaxed);
+        let refused = self.detector.rejected();
+        let before = self.shared.counters.members_refused.swap(refused, Relaxed);
+        self.shared.meter.rejected.too_many_sources.add(refused.saturating_sub(before));
         let mut events = Vec::new();
         let mut changed = false;
         while let Some(output) = self.detector.poll_event() {

@@ -82,6 +82,11 @@ impl Meter {
         Grouping::new(&[(SYSTEM, self.system), (TOPIC, topic.as_str()), (GROUP, group.as_str())])
     }
 
+    /// For the lag of a group, once it is known.
+    pub(crate) fn lag(&self, topic: &TopicName, group: &GroupName) -> Reading {
+        Reading::new(LAG, &[(SYSTEM, self.system), (TOPIC, topic.as_str()), (GROUP, group.as_str())])
+    }
+
     pub(crate) fn link(&self, up: bool) {
         self.link_up.set(u64::from(up));
     }
@@ -215,7 +220,6 @@ pub(crate) struct Grouping {
     pub(crate) redelivered: Counter,
     /// Gaps: the log no longer held what the group had not done.
     pub(crate) trimmed: Counter,
-    pub(crate) lag: Reading,
 }
 
 impl Grouping {
@@ -230,7 +234,6 @@ impl Grouping {
             dead_letters: Counter::new(DEAD_LETTERS, labels),
             redelivered: Counter::new(REDELIVERIES, labels),
             trimmed: Counter::new(GAPS, &with(labels, REASON, Reason::Retention.as_str())),
-            lag: Reading::new(LAG, labels),
         }
     }
 

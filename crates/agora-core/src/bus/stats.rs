@@ -81,11 +81,11 @@ impl Stats {
 
 numbers! {
     counters {
-        /// Events taken for publishing: queued, and not yet sent.
+        /// Events taken for publishing: they were queued, and are sent or fail later.
         published,
         /// Events that the backend accepted.
         accepted,
-        /// Events whose publish failed, or whose outcome is unknown: see [`failures_of`](Self::failures_of).
+        /// Events that were refused, failed, or are of unknown outcome: see [`failures_of`](Self::failures_of).
         publish_failed,
         /// Events refused because the queue was full; they are among those that failed.
         queue_full,

@@ -13,10 +13,14 @@ pub(super) async fn follow(hub: Arc<Hub>) {
     let shared = hub.shared.clone();
     let Some(admin) = shared.transport.admin() else { return };
     let asking = async {
+        let mut reading = None;
         loop {
             let asked = admin.describe_group(&hub.topic, &hub.name);
             match tokio::time::timeout(INTERVAL, asked).await {
-                Ok(Ok(group)) => hub.meter.lag.set(group.lag()),
+                Ok(Ok(group)) => {
+                    let reading = reading.get_or_insert_with(|| shared.meter.lag(&hub.topic, &hub.name));
+                    reading.set(group.lag());
+                }
                 Ok(Err(error)) => {
                     tracing::debug!(topic = %hub.topic, group = %hub.name, %error, "the lag is not known");
                 }

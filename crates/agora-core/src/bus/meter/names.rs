@@ -62,7 +62,7 @@ names! { GAUGES:
     MEMBERS = "agora_members",
     /// Memory taken by events that wait to be sent.
     QUEUE_BYTES = "agora_queue_bytes",
-    /// The most of it; beyond that a publish waits, or fails.
+    /// The most memory that events may take that wait to be sent; beyond it a publish waits, or fails.
     QUEUE_BYTES_MAX = "agora_queue_max_bytes",
     /// Memory taken by frames that came early and wait for a hole to close.
     HELD_BYTES = "agora_held_bytes",
