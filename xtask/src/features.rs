@@ -93,11 +93,12 @@ mod tests {
     fn a_part_is_welcome_with_its_own_feature_only() {
         assert_eq!(judge(ZENOH, Some("zenoh")), Ok(()));
         assert_eq!(judge(BARE, None), Ok(()));
-        let refused = |tree, feature| judge(tree, feature).unwrap_err();
+        let refused = |tree: &str, feature: Option<&str>| judge(tree, feature).unwrap_err();
+        let with_metrics = format!("{ZENOH}metrics v0.24.6\n");
         let both = "depends on agora-zenoh and zenoh, which belongs to another";
         assert!(refused(ZENOH, None).ends_with(both));
-        assert!(refused(&format!("{ZENOH}metrics v0.24.6\n"), Some("metrics")).ends_with(both));
-        assert!(refused(&format!("{ZENOH}metrics v0.24.6\n"), Some("zenoh")).contains("depends on metrics"));
+        assert!(refused(&with_metrics, Some("metrics")).ends_with(both));
+        assert!(refused(&with_metrics, Some("zenoh")).contains("depends on metrics"));
     }
 
     #[test]
