@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod duration;
 mod failure;
+mod http;
 mod io;
 mod json;
 mod kinds;
@@ -16,6 +17,7 @@ mod logging;
 mod output;
 mod run;
 mod session;
+mod signs;
 mod text;
 
 pub use io::{Interrupt, Io};
