@@ -74,7 +74,6 @@ fn refused(
 /// The settings of the crate of the backend.
 #[cfg(feature = "zenoh")]
 pub(crate) fn zenoh(zenoh: &agora_core::config::Zenoh) -> Result<agora_zenoh::ZenohConfig> {
-    use agora_core::bus::BusConfig;
     use agora_core::config::{ZenohMode, ZenohMulticast};
     use agora_zenoh::{Mode, Multicast, Settings, ZenohConfig};
 
