@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use agora::core::transport::Raw;
 use agora::{
-    Durability, Error, Foreign, Gap, Member, MemberEvent, MemberInfo, Missing, Receipt, Received, Record,
-    SourceId, TopicName,
+    Durability, Error, Gap, Member, MemberEvent, MemberInfo, Missing, Receipt, Record, SourceId, TopicName,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -63,6 +63,25 @@ impl Content {
     }
 }
 
+/// What stands beside an event, depending on how it was read.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Beside {
+    /// Its lane.
+    pub(crate) lane: u32,
+    /// The place behind it, for a subscription that is to go on there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+    /// Where its message stands in the lane, as the backend counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<String>,
+    /// What settles it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    /// How often it was handed out, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<u32>,
+}
+
 /// An event.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "event")]
@@ -77,31 +96,40 @@ pub(crate) struct EventLine<'a> {
     node: String,
     incarnation: String,
     seq: u64,
-    lane: u32,
     time: String,
+    #[serde(flatten)]
+    beside: Beside,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    event_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
+    /// Of a kind that is not known here: must those be told who do not know it?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    resync: bool,
     #[serde(flatten)]
     content: Content,
 }
 
 impl<'a> EventLine<'a> {
-    pub(crate) fn of(event: &'a Received<Record>, node: String, cursor: Option<String>) -> Self {
-        let record = event.record();
+    pub(crate) fn of(topic: &'a TopicName, record: &'a Record, node: String, beside: Beside) -> Self {
         let key = record.key().map(std::str::from_utf8);
+        let hex = |id: [u8; 16]| format!("{:032x}", u128::from_be_bytes(id));
+        let content = Content::of(record);
         Self {
-            topic: event.topic().as_str(),
+            topic: topic.as_str(),
             kind: record.kind(),
             version: record.version(),
             key: key.and_then(Result::ok),
             key_base64: key.filter(Result::is_err).and(record.key()).map(|key| BASE64.encode(key)),
             node,
-            incarnation: event.source().incarnation.to_string(),
-            seq: event.seq(),
-            lane: 0,
-            time: time(event.time()),
-            cursor,
-            content: Content::of(record),
+            incarnation: record.source().incarnation.to_string(),
+            seq: record.seq(),
+            time: time(record.sent()),
+            beside,
+            event_id: record.id().map(hex),
+            correlation: record.correlation().map(hex),
+            resync: record.resync() && content.body.is_none(),
+            content,
         }
     }
 }
@@ -156,19 +184,27 @@ impl<'a> GapLine<'a> {
 #[serde(tag = "type", rename = "foreign")]
 pub(crate) struct ForeignLine<'a> {
     topic: &'a str,
-    lane: u32,
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    #[serde(flatten)]
+    beside: Beside,
     #[serde(flatten)]
     content: Content,
 }
 
 impl<'a> ForeignLine<'a> {
-    pub(crate) fn of(foreign: &'a Foreign) -> Self {
+    pub(crate) fn of(topic: &'a TopicName, raw: &'a Raw, arrived: SystemTime, beside: Beside) -> Self {
+        let key = raw.key.as_deref().map(std::str::from_utf8);
         Self {
-            topic: foreign.topic.as_str(),
-            lane: foreign.raw.lane,
-            time: time(foreign.raw.time.unwrap_or(foreign.arrived)),
-            content: Content::of_bytes(&foreign.raw.payload),
+            topic: topic.as_str(),
+            time: time(raw.time.unwrap_or(arrived)),
+            key: key.and_then(Result::ok),
+            key_base64: key.filter(Result::is_err).and(raw.key.as_deref()).map(|key| BASE64.encode(key)),
+            beside: Beside { lane: raw.lane, ..beside },
+            content: Content::of_bytes(&raw.payload),
         }
     }
 }

@@ -67,18 +67,44 @@ pub(crate) fn value(kind: &str, text: &str) -> Result<Builtin> {
 #[derive(Clone)]
 pub(crate) struct Message(Arc<dyn Fn(&Publisher) -> Publish + Send + Sync>);
 
+/// An event as it is encoded, of whatever kind.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) kind: String,
+    pub(crate) version: u16,
+    /// Must those be told who do not know the kind?
+    pub(crate) resync: bool,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) id: Option<[u8; 16]>,
+    pub(crate) correlation: Option<[u8; 16]>,
+}
+
 impl Message {
     /// Plain bytes, with a key or without.
-    pub(crate) fn bytes(bytes: Vec<u8>, key: Option<String>) -> Self {
+    pub(crate) fn bytes(body: Vec<u8>, key: Option<String>) -> Self {
+        Self::encoded(Encoded {
+            kind: RawBytes::KIND.to_owned(),
+            version: RawBytes::VERSION,
+            resync: false,
+            key: key.map(String::into_bytes),
+            body,
+            id: None,
+            correlation: None,
+        })
+    }
+
+    /// An event that is encoded already.
+    pub(crate) fn encoded(event: Encoded) -> Self {
         Self(Arc::new(move |publisher| {
             publisher.publish_record(&agora::core::codec::RecordParts {
-                kind: RawBytes::KIND,
-                version: RawBytes::VERSION,
-                resync: false,
-                key: key.as_deref().map(str::as_bytes),
-                body: &bytes,
-                id: None,
-                correlation: None,
+                kind: &event.kind,
+                version: event.version,
+                resync: event.resync,
+                key: event.key.as_deref(),
+                body: &event.body,
+                id: event.id,
+                correlation: event.correlation,
             })
         }))
     }

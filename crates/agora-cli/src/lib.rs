@@ -5,6 +5,8 @@
 
 mod args;
 mod commands;
+mod configured;
+mod connector;
 #[cfg(unix)]
 mod demo;
 mod duration;
@@ -14,9 +16,12 @@ mod json;
 mod kinds;
 mod logging;
 mod output;
+mod progress;
 mod run;
 mod session;
 mod text;
+mod whence;
 
+pub use connector::Connector;
 pub use io::{Interrupt, Io};
 pub use run::run;
