@@ -8,6 +8,7 @@
 
 mod frame;
 mod lines;
+mod offsets;
 mod policy;
 mod settled;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod timers;
 mod tracker;
 
 pub use frame::Origin;
+pub use offsets::Offsets;
 pub use policy::Policy;
 pub use tracker::{Action, Answer, Begin, Burial, JobId, Record, Tracker, Verdict};

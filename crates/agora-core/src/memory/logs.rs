@@ -171,6 +171,11 @@ impl Logs {
         Some(log)
     }
 
+    /// Is there a log of this name?
+    pub(super) fn has(&self, key: &LogKey) -> bool {
+        self.logs.contains_key(key)
+    }
+
     /// The names of a cluster's logs.
     pub(super) fn names(&self, cluster: &ClusterName) -> Vec<TopicName> {
         self.logs.keys().filter(|(of, _)| of == cluster).map(|(_, name)| name.clone()).collect()
