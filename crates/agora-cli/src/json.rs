@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::failure::exit_of;
-use crate::kinds;
+use crate::{kinds, letters};
 
 /// One object as one line.
 pub(crate) fn line(object: &impl Serialize) -> String {
@@ -46,8 +46,13 @@ impl Content {
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self { text: Some(text.to_owned()), ..Self::default() },
-            Err(_) => Self { base64: Some(BASE64.encode(bytes)), ..Self::default() },
+            Err(_) => Self::of_base64(bytes),
         }
+    }
+
+    /// Bytes whose meaning is not known here.
+    pub(crate) fn of_base64(bytes: &[u8]) -> Self {
+        Self { base64: Some(BASE64.encode(bytes)), ..Self::default() }
     }
 
     /// The body of a record: its fields where the kind is known, text where it is plain text, else base64.
@@ -55,10 +60,10 @@ impl Content {
         if record.is::<agora::RawBytes>() {
             return Self::of_bytes(record.body());
         }
-        match kinds::body(record) {
+        match kinds::body(record).or_else(|| letters::body(record)) {
             Some(Ok(body)) => Self { body: Some(body), ..Self::default() },
             // A newer version, or not what it says it is. Base64 always, so that the form does not depend on chance.
-            Some(Err(_)) | None => Self { base64: Some(BASE64.encode(record.body())), ..Self::default() },
+            Some(Err(_)) | None => Self::of_base64(record.body()),
         }
     }
 }
@@ -357,7 +362,16 @@ pub(crate) fn event_word(event: &MemberEvent) -> Option<&'static str> {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Note<'a> {
     /// The subscription is established: what is published from now on is shown.
-    Established { topics: &'a [String], node: &'a str, cluster: &'a str, backend: &'a str },
+    Established {
+        topics: &'a [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<&'a str>,
+        node: &'a str,
+        cluster: &'a str,
+        backend: &'a str,
+    },
+    /// There is more to see, from this position on.
+    More { topic: &'a str, from: String },
     /// This node is a member.
     Ready { node: &'a str, incarnation: String, cluster: &'a str, backend: &'a str },
     /// Something that the user should know and that is no error.

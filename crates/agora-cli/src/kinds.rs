@@ -17,10 +17,15 @@ pub(crate) const BUILTIN: &[&str] = &agora::for_each_builtin!(names);
 
 /// The fields of a record of a built-in kind; `None` for any other kind.
 pub(crate) fn body(record: &Record) -> Option<Result<Box<RawValue>>> {
+    fields_of(record.kind(), record.version(), record.body())
+}
+
+/// The fields of an encoded body of a built-in kind; `None` for any other kind.
+pub(crate) fn fields_of(kind: &str, version: u16, body: &[u8]) -> Option<Result<Box<RawValue>>> {
     macro_rules! look {
         ($($event:ident),+) => {
-            $(if record.is::<builtin::$event>() {
-                let decoded = record.decode::<builtin::$event>().map_err(Error::from);
+            $(if kind == builtin::$event::KIND {
+                let decoded = builtin::$event::decode_body(version, body).map_err(Error::from);
                 return Some(decoded.and_then(|event| raw(&event)));
             })+
         };
@@ -147,7 +152,8 @@ pub(crate) fn help() -> String {
     text
 }
 
-fn raw(event: &impl serde::Serialize) -> Result<Box<RawValue>> {
+/// A value as JSON.
+pub(crate) fn raw(event: &impl serde::Serialize) -> Result<Box<RawValue>> {
     serde_json::value::to_raw_value(event)
         .map_err(|cause| Error::new(ErrorKind::Codec, "an event cannot be shown as JSON").source(cause))
 }

@@ -14,6 +14,7 @@ mod failure;
 mod io;
 mod json;
 mod kinds;
+mod letters;
 mod logging;
 mod output;
 mod progress;

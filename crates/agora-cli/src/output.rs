@@ -142,6 +142,13 @@ impl Output {
         self.stderr_line(text);
     }
 
+    /// Asks something, and leaves the end of the line to the answer.
+    pub(crate) fn prompt(&self, text: &str) {
+        let mut stderr = self.stderr.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = write!(stderr, "{text}");
+        let _ = stderr.flush();
+    }
+
     fn stderr_line(&self, line: &str) {
         let mut stderr = self.stderr.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Whoever closed the standard error does not want to know.

@@ -95,6 +95,10 @@ async fn dispatch(
         Command::Publish(args) => commands::publish::run(global, args, input, output, interrupt).await,
         Command::Subscribe(args) => commands::subscribe::run(global, args, input, output, interrupt).await,
         Command::Members(args) => commands::members::run(global, args, output, interrupt).await,
+        Command::Peek(args) => commands::peek::run(global, args, output, interrupt).await,
+        Command::Topics(args) => commands::topics::run(global, args, input, output, interrupt).await,
+        Command::Groups(args) => commands::groups::run(global, args, input, output, interrupt).await,
+        Command::Lag(args) => commands::lag::run(global, args, output, interrupt).await,
         // Done above.
         _ => Ok(DONE),
     }

@@ -1,5 +1,6 @@
 //! What the command line takes.
 
+mod look;
 mod publish;
 mod subscribe;
 mod tools;
@@ -10,8 +11,11 @@ use std::time::Duration;
 use agora::Config;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub(crate) use look::{
+    FramingWord, GroupFrom, GroupPlace, Groups, GroupsCommand, Lag, Peek, TopicCreate, Topics, TopicsCommand,
+};
 pub(crate) use publish::Publish;
-pub(crate) use subscribe::Subscribe;
+pub(crate) use subscribe::{Settlement, Subscribe};
 pub(crate) use tools::{Completions, ConfigArgs, ConfigCommand, Doctor};
 
 use crate::connector::Connector;
@@ -84,8 +88,16 @@ pub(crate) enum Command {
     Publish(Publish),
     /// Print the events of topics
     Subscribe(Subscribe),
+    /// Show what a log holds, without a group and without a trace
+    Peek(Peek),
     /// Print who is in the cluster
     Members(Members),
+    /// List, describe, make and delete logs
+    Topics(Topics),
+    /// List, describe, make, delete and move groups
+    Groups(Groups),
+    /// Print how far groups are behind
+    Lag(Lag),
     /// Check whether the communication of the cluster works, and say what to do where it does not
     Doctor(Doctor),
     /// Print the effective configuration, and where each value came from

@@ -1,5 +1,8 @@
 //! `agora subscribe`: prints what arrives.
 
+mod group;
+mod settle;
+
 use agora::{Bus, Delivery, Error, ErrorKind, Record, Start, Subscription, Support, TopicKind, TopicName};
 use tokio::time::{Instant, sleep_until};
 
@@ -15,11 +18,14 @@ use crate::whence::Whence;
 pub(crate) async fn run(
     global: &Global,
     args: Subscribe,
-    _input: Input,
+    input: Input,
     output: &mut Output,
     interrupt: &mut Interrupt,
 ) -> Result<u8, Failure> {
-    let start = Whence::parse(&args.from).start()?;
+    if args.group.is_some() {
+        return group::run(global, args, input, output, interrupt).await;
+    }
+    let start = Whence::parse(args.from.as_deref().unwrap_or("latest")).start()?;
     let part = Part {
         logs: if args.log { args.topics.clone() } else { Vec::new() },
         plain: if args.raw { args.topics.clone() } else { Vec::new() },
@@ -55,8 +61,8 @@ fn must_be_logs(bus: &Bus, args: &Subscribe) -> Result<(), Failure> {
         let topic = TopicName::new(name)?;
         if bus.config().kind_of(&topic) == TopicKind::Live {
             let (asked, value) = match &args.durable {
-                Some(name) => ("--durable", name),
-                None => ("--from", &args.from),
+                Some(name) => ("--durable", name.clone()),
+                None => ("--from", args.from.clone().unwrap_or_default()),
             };
             return Err(Failure::Error(
                 Error::new(ErrorKind::Config, "this topic is live: nothing of it is kept")
@@ -164,7 +170,7 @@ pub(crate) async fn print(
 pub(crate) fn established(bus: &Bus, topics: &[String], output: &Output) {
     let (node, cluster) = (bus.config().node.as_str(), bus.config().cluster.as_str());
     let backend = bus.capabilities().backend;
-    output.note(&Note::Established { topics, node, cluster, backend }, || {
+    output.note(&Note::Established { topics, group: None, node, cluster, backend }, || {
         format!("listening to {} in cluster {cluster} over {backend}; Ctrl-C ends", topics.join(", "))
     });
 }
