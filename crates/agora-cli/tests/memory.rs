@@ -1,6 +1,7 @@
 //! The commands, in one process over memory.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod commands;
 mod support;
 
 use serde_json::{Value, json};

@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod round_trip;
+mod topics;
 
 use std::ffi::OsString;
 
@@ -89,7 +90,8 @@ async fn look(
         tokio::join!(round_trip::check(global, bus), Heard::listen(&mut members, args.count, deadline));
     report.add(round_trip).await?;
     report.add(cluster::members(bus, &heard, args.count, args.wait)).await?;
-    report.add(cluster::clocks(bus)).await
+    report.add(cluster::clocks(bus)).await?;
+    report.add(topics::check(global, bus)).await
 }
 
 async fn connection(global: &Global, bus: &Bus, begin: Instant) -> Check {
