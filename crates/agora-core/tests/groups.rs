@@ -391,7 +391,8 @@ async fn messages_of_other_software_are_work_too() {
     let bus = join(&space, "a").await;
     let native = space.connect(&ClusterName::new("test").unwrap(), &NodeName::new("native").unwrap());
     let to = Address { topic: topic(), lane: 0 };
-    native.open(&TopicSpec::log(topic())).await.unwrap();
+    let settings = TopicSettings::LOG.framing(Framing::Each);
+    native.open(&TopicSpec { name: topic(), settings }).await.unwrap();
     let frames = vec![OutFrame::new("plain"), OutFrame::new("poison")];
     native.publish(&to, frames, Instant::now() + SOON).await.unwrap();
     let mut group = group(&bus).await;
