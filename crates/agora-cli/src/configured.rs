@@ -57,11 +57,12 @@ fn in_milliseconds(time: Duration) -> String {
 
 /// The addresses that a file or a variable says to listen at, with free ports; the command line means what it says.
 fn free_listens(config: &Config) -> Option<String> {
+    let listens = &config.model().zenoh.listen;
     let of_file = config.origin("zenoh.listen").is_some_and(|origin| origin.place < Place::Code);
-    if config.model().backend != Some(Backend::Zenoh) || !of_file {
+    if config.model().backend != Some(Backend::Zenoh) || listens.is_empty() || !of_file {
         return None;
     }
-    let free = config.model().zenoh.listen.iter().map(|address| free_port(address));
+    let free = listens.iter().map(|address| free_port(address));
     Some(free.collect::<Vec<_>>().join(","))
 }
 

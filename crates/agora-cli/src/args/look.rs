@@ -48,7 +48,7 @@ pub(crate) enum TopicsCommand {
         /// The log
         topic: String,
     },
-    /// Make a log
+    /// Make a new log
     Create(TopicCreate),
     /// Delete a log with everything in it, its groups and its cursors
     Delete {

@@ -33,7 +33,19 @@ pub(super) async fn with_admin<R>(
     reader_gone: impl Future<Output = ()>,
     work: impl AsyncFnOnce(&Bus) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    with_bus(global, Part::default(), interrupt, reader_gone, async |bus: &Bus| {
+    with_admin_of(global, Vec::new(), interrupt, reader_gone, work).await
+}
+
+/// As [`with_admin`], for work that publishes on these logs.
+pub(super) async fn with_admin_of<R>(
+    global: &Global,
+    logs: Vec<String>,
+    interrupt: &mut Interrupt,
+    reader_gone: impl Future<Output = ()>,
+    work: impl AsyncFnOnce(&Bus) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let part = Part { logs, ..Part::default() };
+    with_bus(global, part, interrupt, reader_gone, async |bus: &Bus| {
         // A backend that cannot be looked into says so, before anything is waited for.
         bus.admin()?;
         joined(bus, global.connect_timeout).await?;

@@ -4,7 +4,7 @@ use agora::core::transport::{GroupDescription, GroupMember, LaneReset, ResetTo};
 use agora::{Bus, ErrorKind, GroupName, GroupStart, TopicName};
 use serde::Serialize;
 
-use super::admin::{Consent, DoneLine, position, read_position, with_admin};
+use super::admin::{Consent, DoneLine, position, read_position, with_admin, with_admin_of};
 use crate::args::{Global, GroupFrom, GroupPlace, Groups, GroupsCommand};
 use crate::failure::{DONE, Failure};
 use crate::io::{Input, Interrupt};
@@ -101,7 +101,8 @@ pub(crate) async fn run(
         }
         GroupsCommand::Redrive { place, count } => {
             let (topic, group) = names(&place)?;
-            let events = with_admin(global, interrupt, output.broken(), async |bus: &Bus| {
+            let logs = vec![topic.to_string()];
+            let events = with_admin_of(global, logs, interrupt, output.broken(), async |bus: &Bus| {
                 Ok(bus.redrive(topic.as_str(), group.as_str(), count).await?)
             })
             .await?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{World, field, lines, space};
+use super::{World, field, space};
 
 /// A subscriber of the topic `t`, from whose output the test reads.
 async fn listener(space: &agora::memory::Space, more: &[&str]) -> super::Running {

@@ -61,7 +61,9 @@ fn live(members: &[Member]) -> impl Iterator<Item = &Member> {
 }
 
 fn names<'a>(members: impl Iterator<Item = &'a Member>) -> String {
-    list(members.map(|member| member.info.name.to_string()).collect())
+    let mut names: Vec<String> = members.map(|member| member.info.name.to_string()).collect();
+    names.sort();
+    list(names)
 }
 
 /// The first of them, and how many more there are.
