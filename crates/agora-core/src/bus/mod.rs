@@ -208,6 +208,7 @@ impl Bus {
         let settings = self.config().settings_of(&topic);
         self.supported(settings.kind)
             .map_err(|error| error.operation("publisher").context("topic", &topic))?;
+        self.shared().use_topic(&topic).map_err(|error| error.operation("publisher"))?;
         let mut state = lock(&self.0.state);
         if state.closing {
             return Err(closed().operation("publisher"));

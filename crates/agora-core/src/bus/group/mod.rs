@@ -134,6 +134,7 @@ impl<E: Events> JoinGroup<E> {
     async fn join(self) -> Result<Group<E>> {
         let (topic, name) = self.check()?;
         let shared = self.bus.shared().clone();
+        shared.use_topic(&topic)?;
         shared.transport.open(&shared.config.spec_of(&topic)).await?;
         let spec = GroupSpec { name: name.clone(), start: self.start, lease: self.policy.lease };
         let inbox = shared.transport.join_group(&topic, &spec).await?;

@@ -107,8 +107,12 @@ impl GroupTask {
         while let Some(action) = state.tracker.poll() {
             match action {
                 Action::Settle(token, how) => {
-                    let settling = self.inbox.settle(token, how);
-                    self.begun.spawn(async move { Done::Settled(token, how, settling.await) });
+                    // An answer that takes longer than the lease is worth nothing.
+                    let settling = tokio::time::timeout(self.spec.lease, self.inbox.settle(token, how));
+                    self.begun.spawn(async move {
+                        let answer = settling.await.unwrap_or_else(|_| Err(no_answer()));
+                        Done::Settled(token, how, answer)
+                    });
                 }
                 Action::Bury(burial) => {
                     let (bus, hub, job) = (self.bus.clone(), self.hub.clone(), burial.job);
@@ -243,6 +247,10 @@ impl GroupTask {
             }
         }
     }
+}
+
+fn no_answer() -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "no answer within the lease")
 }
 
 /// However the task ends, nobody is left waiting.
