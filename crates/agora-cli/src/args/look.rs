@@ -11,7 +11,7 @@ use crate::duration;
 pub(crate) struct Peek {
     /// The log; the dead letters of a group are in TOPIC.GROUP.dead
     pub(crate) topic: String,
-    /// Where to begin: earliest, a time (RFC 3339, or 15m ago), or the `position` of an event
+    /// Where to begin: earliest, a time (RFC 3339, or 15m for so long ago), or the `position` of an event
     #[arg(long, value_name = "WHERE", default_value = "earliest")]
     pub(crate) from: String,
     /// Show at most so many events
@@ -135,7 +135,7 @@ pub(crate) enum GroupsCommand {
     Reset {
         #[command(flatten)]
         place: GroupPlace,
-        /// Where: earliest, latest, a time (RFC 3339, or 15m ago), or a position
+        /// Where: earliest, latest, a time (RFC 3339, or 15m for so long ago), or a position
         #[arg(long, value_name = "WHERE")]
         to: String,
         /// Only say what it would change

@@ -84,7 +84,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Be a member of the cluster until Ctrl-C, and print what happens in it
     Node(Node),
-    /// Publish an event
+    /// Publish an event, or many
     Publish(Publish),
     /// Print the events of topics
     Subscribe(Subscribe),

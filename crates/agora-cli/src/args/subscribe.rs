@@ -23,7 +23,7 @@ pub(crate) struct Subscribe {
     /// The messages of the topics are plain payloads: print them as they are
     #[arg(long)]
     pub(crate) raw: bool,
-    /// Where to begin: latest; in a log also earliest, a time (RFC 3339, or 15m ago), or the cursor of an event
+    /// Where to begin: latest; in a log also earliest, a time (RFC 3339, or 15m for so long ago), or the cursor of an event
     /// [default: latest, for a new group earliest]
     #[arg(long, value_name = "WHERE")]
     pub(crate) from: Option<String>,

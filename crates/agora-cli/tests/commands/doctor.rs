@@ -76,3 +76,20 @@ async fn what_is_wrong_before_a_connection_is_a_check_too() {
     assert_eq!(connection["status"], "red");
     assert!(connection["todo"].is_string());
 }
+
+#[tokio::test]
+async fn a_configuration_that_says_something_else_of_a_topic_is_red() {
+    let space = space();
+    let mut node = World::over(&space).start(&["node", "--node", "a", "--topic", "mail"]);
+    node.error_with("listening to mail").await;
+    let file = super::tools::file("differs.toml", "url = \"memory:x\"\n[topics.mail]\nwire = \"plain\"\n");
+    let doctor = ["doctor", "--wait", "3s", "--json"];
+    let agreed = World::over(&space).run(&doctor).await.assert_code(0).json();
+    assert_eq!(check(&agreed, "topics")["status"], "green");
+    let told = World::over(&space).run(&[&doctor[..], &["--config", &file]].concat()).await.assert_code(1);
+    let found = check(&told.json(), "topics")["found"].as_str().unwrap().to_owned();
+    assert!(found.contains("mail: ") && found.contains("wire frame (a)"), "{found}");
+    assert!(found.contains("wire plain (this configuration)"), "{found}");
+    node.interrupt();
+    node.end().await.assert_code(130);
+}

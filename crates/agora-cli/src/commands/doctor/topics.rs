@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agora::core::id::StreamId;
-use agora::{Bus, Member, TopicName};
+use agora::{Bus, Member, TopicName, TopicSettings};
 
 use super::check::Check;
 use super::cluster::list;
@@ -14,12 +14,29 @@ const NAME: &str = "topics";
 /// The topic of services that were not told another.
 const USUAL: &str = "stwt.agora";
 
-/// Who says what of one stream: the members of each word.
-type Words = BTreeMap<u64, Vec<String>>;
+/// Who says what of one stream: those of each word. The words are those of the settings that nodes must share.
+type Words = BTreeMap<String, Vec<String>>;
 
 pub(super) fn check(global: &Global, bus: &Bus) -> Check {
-    let said = said(&bus.members().snapshot());
-    let differing = differing(&said, |stream| name_of(global, bus, stream));
+    let known = known(global, bus);
+    let mut said = said(&bus.members().snapshot());
+    let compared = said.len();
+    for (stream, topic) in &known {
+        // What nobody uses can be anything.
+        if let Some(words) = said.get_mut(stream) {
+            let here = bus.config().settings_of(topic).agreed();
+            // A topic that this configuration does not name is live here by default, and that says nothing.
+            if global.config.model().topics.contains_key(topic) {
+                words.entry(here).or_default().push("this configuration".to_owned());
+            }
+        }
+    }
+    let name = |stream| match known.get(&stream) {
+        Some(topic) => topic.to_string(),
+        // Only the hash is sent.
+        None => format!("a topic with the stream {stream}"),
+    };
+    let differing = differing(&said, name);
     if !differing.is_empty() {
         return Check::red(
             NAME,
@@ -27,17 +44,26 @@ pub(super) fn check(global: &Global, bus: &Bus) -> Check {
             "give each of these topics the same kind, framing and wire on every node (`topics` of the configuration)",
         );
     }
-    match said.len() {
-        0 => Check::green(NAME, "no member publishes on a live topic, so there is nothing to compare"),
-        count => Check::green(NAME, format!("the members agree on {count}")),
+    match compared {
+        0 => Check::green(NAME, "no member uses a topic, so there is nothing to compare"),
+        count => Check::green(NAME, format!("the members agree on the settings of all {count}")),
     }
+}
+
+/// The topics whose names are known here.
+fn known(global: &Global, bus: &Bus) -> BTreeMap<StreamId, TopicName> {
+    let usual = [TOPIC, USUAL].into_iter().filter_map(|name| TopicName::new(name).ok());
+    let topics = global.config.model().topics.keys().cloned().chain(usual);
+    topics.map(|topic| (StreamId::of(&bus.config().cluster, &topic, 0), topic)).collect()
 }
 
 fn said(members: &[Member]) -> BTreeMap<StreamId, Words> {
     let mut said: BTreeMap<StreamId, Words> = BTreeMap::new();
     for member in members.iter().filter(|member| member.state.is_live()) {
         for topic in &member.info.topics {
-            let names = said.entry(topic.stream).or_default().entry(topic.settings).or_default();
+            let words = TopicSettings::of_heartbeat(topic.settings)
+                .map_or_else(|| "something that this version does not know".to_owned(), |s| s.agreed());
+            let names = said.entry(topic.stream).or_default().entry(words).or_default();
             names.push(member.info.name.to_string());
         }
     }
@@ -46,20 +72,12 @@ fn said(members: &[Member]) -> BTreeMap<StreamId, Words> {
 
 /// The topics of which different members say different things, and who says what.
 fn differing(said: &BTreeMap<StreamId, Words>, name: impl Fn(StreamId) -> String) -> Vec<String> {
+    let sides = |words: &Words| {
+        let side = |(word, names): (&String, &Vec<String>)| format!("{word} ({})", list(names.clone()));
+        words.iter().map(side).collect::<Vec<_>>().join(" against ")
+    };
     let differing = said.iter().filter(|(_, words)| words.len() > 1);
-    let sides = |words: &Words| words.values().map(|names| list(names.clone())).collect::<Vec<_>>();
-    differing
-        .map(|(stream, words)| format!("{}: {}", name(*stream), sides(words).join(" against ")))
-        .collect()
-}
-
-/// The name of a stream that this configuration knows; else its hash, which is all that is sent.
-fn name_of(global: &Global, bus: &Bus, stream: StreamId) -> String {
-    let usual = [TOPIC, USUAL].into_iter().filter_map(|name| TopicName::new(name).ok());
-    let known = global.config.model().topics.keys().cloned().chain(usual);
-    let cluster = &bus.config().cluster;
-    let named = known.into_iter().find(|topic| StreamId::of(cluster, topic, 0) == stream);
-    named.map_or_else(|| format!("a topic with the stream {stream}"), |topic| topic.to_string())
+    differing.map(|(stream, words)| format!("{}: {}", name(*stream), sides(words))).collect()
 }
 
 #[cfg(test)]
@@ -89,13 +107,16 @@ mod tests {
     fn members_that_say_different_things_of_one_topic_are_named() {
         let alive = MemberState::Alive;
         let members = [
-            member("a", alive, &[(1, 5), (2, 5)]),
-            member("b", alive, &[(1, 6), (2, 5)]),
-            member("c", alive, &[(1, 5)]),
+            member("a", alive, &[(1, 1), (2, 5)]),
+            member("b", alive, &[(1, 3), (2, 5)]),
+            member("c", alive, &[(1, 1)]),
             member("d", MemberState::Failed, &[(2, 9)]),
         ];
         let said = said(&members);
         assert_eq!(said.len(), 2);
-        assert_eq!(differing(&said, |stream| stream.0.to_string()), ["1: a, c against b"]);
+        assert_eq!(
+            differing(&said, |stream| stream.0.to_string()),
+            ["1: live, framing batch, wire frame (a, c) against log, framing batch, wire frame (b)"]
+        );
     }
 }
