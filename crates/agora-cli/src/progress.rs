@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
+
+/// So often a second it is drawn anew, at most.
+const DRAWN_HZ: u8 = 10;
 
 /// A stream that several write to.
 pub(crate) type SharedWriter = Arc<Mutex<Box<dyn Write + Send>>>;
@@ -20,14 +23,14 @@ impl Progress {
 
     /// A bar of so many steps, or a counter where nobody knows how many there will be.
     pub(crate) fn on(terminal: SharedWriter, total: Option<u64>) -> Self {
-        let target = ProgressDrawTarget::term_like(Box::new(Terminal(terminal)));
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Terminal(terminal)), DRAWN_HZ);
         let bar = ProgressBar::with_draw_target(total, target);
         let form = match total {
-            Some(_) => "{bar:30} {human_pos} of {human_len} events  {per_sec}  {eta} left",
-            None => "{spinner} {human_pos} events  {per_sec}",
+            Some(_) => "{bar:30} {human_pos} of {human_len} events  {rate}  {eta} left",
+            None => "{spinner} {human_pos} events  {rate}",
         };
         if let Ok(style) = ProgressStyle::with_template(form) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate));
         }
         Self(bar)
     }
@@ -36,6 +39,11 @@ impl Progress {
     pub(crate) fn step(&self) {
         self.0.inc(1);
     }
+}
+
+fn rate(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    // A text takes whatever is written to it.
+    let _ = write!(text, "{:.0}/s", state.per_sec());
 }
 
 /// However a run ends, what it says last stands on a line of its own.
