@@ -79,6 +79,8 @@ pub(crate) struct ControlTask {
     /// The version of the link's state that the detector knows.
     link: u64,
     left: bool,
+    /// The clock of a member was seen to be elsewhere: the snapshot is to say so.
+    clocks_moved: bool,
 }
 
 impl ControlTask {
@@ -87,7 +89,7 @@ impl ControlTask {
         let echo = shared.transport.capabilities().echo_via_server;
         let detector = Detector::new(membership.clone(), shared.me, echo, now);
         let schedule = HeartbeatSchedule::new(membership.heartbeat_interval, now, shared.fork_rng());
-        Self { detector, schedule, link: 0, shared, commands, left: false }
+        Self { detector, schedule, link: 0, shared, commands, left: false, clocks_moved: false }
     }
 
     pub(crate) async fn run(mut self) {
@@ -263,7 +265,13 @@ impl ControlTask {
         let mut cursor = frame.cursor();
         while let Some(record) = cursor.next(frame) {
             match Control::from_record(record.as_ref()) {
-                Ok(Some(control)) => self.receive_control(source, control).await,
+                Ok(Some(control)) => {
+                    let is_heartbeat = matches!(control, Control::Heartbeat(_));
+                    self.receive_control(source, control).await;
+                    if is_heartbeat && source != self.shared.me {
+                        self.compare_clocks(frame);
+                    }
+                }
                 // A newer node may say more than this one knows.
                 Ok(None) => {}
                 Err(error) => {
@@ -272,6 +280,14 @@ impl ControlTask {
                 }
             }
         }
+    }
+
+    fn compare_clocks(&mut self, frame: &Frame) {
+        let (now, sent) = (self.shared.config.clock.now_us(), frame.header().sent_us);
+        let difference = i128::from(now) - i128::from(sent);
+        // What does not fit is absurd in any case.
+        let bounded = i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX });
+        self.clocks_moved |= self.detector.handle_clock(frame.header().source, bounded);
     }
 
     async fn receive_control(&mut self, source: SourceId, control: Control) {
@@ -412,8 +428,12 @@ impl ControlTask {
             }
         }
         if !changed {
+            if std::mem::take(&mut self.clocks_moved) {
+                self.shared.members.send_replace(Arc::new(self.detector.members()));
+            }
             return;
         }
+        self.clocks_moved = false;
         // The snapshot first: who looks in between then sees a change twice, and never not at all.
         let members = self.detector.members();
         self.shared.meter.members(&members);

@@ -74,4 +74,8 @@ pub struct Member {
     pub state: MemberState,
     /// When it was last heard of.
     pub heard: Instant,
+    /// How far this node's clock is ahead of its clock, in microseconds: the arrival of its latest heartbeats less the
+    /// times in them, the least of these. The way of the message is in it, so two clocks that agree come to a little
+    /// more than 0. Below 0: the member's clock is ahead.
+    pub clock_offset_us: Option<i64>,
 }
