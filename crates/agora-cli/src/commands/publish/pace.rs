@@ -50,7 +50,8 @@ mod tests {
         assert_eq!(pace.due(), None);
         for i in 0..1000 {
             // Each is 3 ms late.
-            pace.took(start + MS * 10 * i + if i == 0 { 0 * MS } else { 3 * MS });
+            let late = if i == 0 { Duration::ZERO } else { 3 * MS };
+            pace.took(start + MS * 10 * i + late);
             assert_eq!(pace.due(), Some(start + MS * 10 * (i + 1)));
         }
     }
