@@ -16,13 +16,15 @@ use super::state::{BACKEND, EndpointId, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
-    Address, BoxFuture, Capabilities, CursorStore, Durability, GroupOrder, Hint, Inbox, Link, LogInbox,
-    LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec, Hint,
+    Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind,
+    TopicSpec, Transport,
 };
 
 const NO_LOG: &str =
     "a space of peers keeps nothing; set `echo_via_server`, or take a backend that stores what is published";
-const NO_GROUP: &str = "a space in memory has no groups yet; take a backend with groups";
+const NO_GROUP: &str =
+    "a space of peers keeps nothing to share out; set `echo_via_server`, or take a backend with groups";
 const NO_ADMIN: &str = "a space of peers keeps nothing that could be looked into; set `echo_via_server`";
 
 /// One node's connection to a [`Space`](super::Space).
@@ -40,12 +42,14 @@ impl MemoryTransport {
     pub(super) fn new(shared: Arc<Shared>, cluster: &ClusterName, node: &NodeName) -> Self {
         let mut state = shared.lock();
         let kept = if state.config.echo_via_server { Support::Yes } else { Support::No { instead: NO_LOG } };
+        let group =
+            if state.config.echo_via_server { Support::Yes } else { Support::No { instead: NO_GROUP } };
         let capabilities = Capabilities {
             backend: BACKEND,
             live: Support::Yes,
             log: kept,
-            group: Support::No { instead: NO_GROUP },
-            group_on_batch: Support::No { instead: NO_GROUP },
+            group,
+            group_on_batch: group,
             group_order: GroupOrder::Key,
             admin: Support::No { instead: NO_ADMIN },
             cursors: kept,
@@ -77,7 +81,7 @@ impl Transport for MemoryTransport {
         }
         let mut state = self.shared.lock();
         let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
-        state.logs.open(&cluster, &topic.name, topic.kind()).map_err(|error| error.operation("open"))?;
+        state.logs.open(&cluster, topic).map_err(|error| error.operation("open"))?;
         Ok(TopicInfo { lanes: 1 })
     }
 
@@ -119,6 +123,15 @@ impl Transport for MemoryTransport {
         }
         let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, topic, &from);
         Ok(Box::new(opened.map_err(|error| error.operation("open_log"))?))
+    }
+
+    async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        if self.capabilities.group != Support::Yes {
+            let error = Error::unsupported("this space has no groups", NO_GROUP).operation("join_group");
+            return Err(named(error).context("topic", topic).context("group", &group.name));
+        }
+        let joined = self.shared.lock().join_group(Arc::clone(&self.shared), self.id, topic, group);
+        Ok(Box::new(joined.map_err(|error| error.operation("join_group"))?))
     }
 
     fn cursors(&self) -> Option<&dyn CursorStore> {

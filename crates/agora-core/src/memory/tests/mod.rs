@@ -10,6 +10,7 @@ use crate::ErrorKind;
 use crate::id::{ClusterName, NodeName, TopicName};
 use crate::transport::{Address, Inbound, Inbox, OutFrame, Outcome, PublishFailed, Transport};
 
+mod groups;
 mod links;
 mod nodes;
 mod plain;
