@@ -23,6 +23,7 @@ mod case;
 mod cases;
 pub mod cli;
 mod junit;
+mod member;
 mod memory;
 mod negative;
 mod node;

@@ -1,7 +1,5 @@
 //! Numbered events, by which cases count at the level of the bus.
 
-use std::time::Duration;
-
 use agora_core::bus::{Bus, Delivery, Start, Subscription};
 use agora_core::event::Event;
 use agora_core::id::TopicName;
@@ -85,10 +83,5 @@ impl Ticks {
     pub(super) async fn expect_nothing(&mut self) -> Verdict {
         let stage = self.stage.clone();
         stage.never("a subscription", self.events.try_next()).await
-    }
-
-    /// The application does something else for a while.
-    pub(super) fn patience(&self) -> Duration {
-        self.stage.patience()
     }
 }

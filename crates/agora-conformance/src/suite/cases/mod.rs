@@ -1,6 +1,13 @@
 //! The cases, by theme.
 
+mod admin;
+mod bus;
+mod close;
 mod cursors;
+mod group;
+mod hostile;
+mod limits;
+mod link;
 mod live;
 mod log;
 mod publish;
@@ -9,5 +16,18 @@ use super::case::Case;
 
 /// Every case, theme by theme.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [publish::CASES, live::CASES, log::CASES, cursors::CASES].into_iter().flatten()
+    let themes = [
+        link::CASES,
+        publish::CASES,
+        live::CASES,
+        limits::CASES,
+        log::CASES,
+        cursors::CASES,
+        group::CASES,
+        admin::CASES,
+        bus::CASES,
+        hostile::CASES,
+        close::CASES,
+    ];
+    themes.into_iter().flatten()
 }
