@@ -10,6 +10,7 @@ pub mod codec;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod group;
 pub mod id;
 pub mod limits;
 pub mod live;

@@ -54,6 +54,9 @@ impl State {
         for inbox in self.inboxes.values_mut().filter(|inbox| inbox.node == node) {
             inbox.queue.pause(now);
         }
+        for id in self.endpoints_of(node) {
+            self.logs.groups_mut().for_each(|group| group.falls_silent(now, id));
+        }
     }
 
     pub(super) fn resume(&mut self, now: Instant, node: NodeIx) {

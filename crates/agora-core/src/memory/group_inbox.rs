@@ -1,15 +1,16 @@
 //! One member's place in a group.
 
-use std::future::ready;
+use std::future::{pending, poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::group::{Departure, Given, Group, Member, MemberId};
-use super::logs::{Log, LogKey};
+use super::logs::{Log, LogKey, Records};
 use super::space::Shared;
 use super::state::{EndpointId, State, closed, named};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,20 +52,23 @@ impl State {
         let now = Instant::now();
         let time = self.time_of_day(now);
         let id = self.next_id();
+        let (style, held_max) = (self.config.groups, self.config.log_records_max);
         let endpoint = self.usable(of)?;
         let member = Member { endpoint: of, node: endpoint.name.clone(), lease: spec.lease };
         let log_key = (endpoint.cluster.clone(), topic.clone());
         self.logs.open_log(&log_key.0, topic)?;
         let log = self.logs.get(&log_key, time).ok_or_else(closed)?;
-        let next = start_of(log, spec.start);
-        log.groups.entry(spec.name.clone()).or_insert_with(|| Group::new(next)).join(id, member);
+        let next = start_of(&log.records, spec.start);
+        let group = log.groups.entry(spec.name.clone()).or_insert_with(|| Group::new(style, next, held_max));
+        group.advance(now, &log.records);
+        group.join(now, id, member);
         self.logs.changed.notify_waiters();
         let seat = Seat { endpoint: of, log: log_key, group: spec.name.clone(), member: id };
         Ok(MemoryGroupInbox { shared, changed: Arc::clone(&self.logs.changed), seat })
     }
 
     /// The log and the group of a seat; `None` when one of them is gone.
-    fn seated(&mut self, now: Instant, seat: &Seat) -> Option<(&mut super::logs::Records, &mut Group)> {
+    fn seated(&mut self, now: Instant, seat: &Seat) -> Option<(&mut Records, &mut Group)> {
         let time = self.time_of_day(now);
         let Log { records, groups, .. } = self.logs.get(&seat.log, time)?;
         Some((records, groups.get_mut(&seat.group)?))
@@ -78,28 +82,27 @@ impl State {
         if self.paused.contains(&endpoint.node) {
             return Ok(Look::Wait(None));
         }
-        let bounds = (records_max.max(1), self.config.log_records_max);
         let mut given = Vec::new();
         let Some((records, group)) = self.seated(now, seat) else {
             into.push(FromGroup::Interrupted);
             return Ok(Look::Found);
         };
-        if group.give(now, seat.member, bounds, records, &mut given).is_none() {
+        let is_member = group.give(now, seat.member, records_max.max(1), records, &mut given).is_some();
+        let is_news_for_others = group.has_moved();
+        let look = if !is_member {
             into.push(FromGroup::Interrupted);
-            return Ok(Look::Found);
+            Look::Found
+        } else if given.is_empty() {
+            group.set_waits(now, seat.member, true);
+            Look::Wait(group.next_end())
+        } else {
+            into.extend(given.into_iter().filter_map(|given| told(given, records)));
+            Look::Found
+        };
+        if is_news_for_others {
+            self.logs.changed.notify_waiters();
         }
-        if given.is_empty() {
-            return Ok(Look::Wait(group.leases.next_end()));
-        }
-        into.extend(given.into_iter().filter_map(|given| match given {
-            Given::Trimmed(count) => Some(FromGroup::Trimmed { lane: 0, records: Some(count) }),
-            Given::Record { at, token, attempt } => {
-                let record = records.get(at)?;
-                let raw = record.parcel.raw(Some(record.time));
-                Some(FromGroup::Message { raw, at: Position(at.into()), token, attempt })
-            }
-        }));
-        Ok(Look::Found)
+        Ok(look)
     }
 
     /// Settles a record. `None`: the node is paused, and nothing of it reaches the server.
@@ -117,7 +120,36 @@ impl State {
             .map(|(records, group)| group.settle(now, seat.member, token, how, records));
         let Some(Ok(())) = settled else { return Some(Err(void(seat))) };
         self.logs.changed.notify_waiters();
+        if self.scripts.loses_settle_answer(node) {
+            let error = Error::new(ErrorKind::OutcomeUnknown, "a scripted failure: the answer was lost");
+            return Some(Err(named(error).operation("settle")));
+        }
         Some(Ok(()))
+    }
+
+    /// Ready when a lane was given up for this member.
+    fn poll_given_up(&mut self, seat: &Seat, cx: &mut Context<'_>) -> Poll<()> {
+        let given_up = match self.seated(Instant::now(), seat) {
+            Some((_, group)) => group.poll_given_up(seat.member, cx),
+            None => Poll::Pending,
+        };
+        if given_up.is_ready() {
+            self.logs.changed.notify_waiters();
+        }
+        given_up
+    }
+
+    /// A member no longer waits. From now on the owner of a lane can be silent too long, which others wait for.
+    fn stop_waiting(&mut self, seat: &Seat) {
+        let now = Instant::now();
+        if self.is_mute(seat.endpoint) {
+            return;
+        }
+        let Some((_, group)) = self.seated(now, seat) else { return };
+        group.set_waits(now, seat.member, false);
+        if group.owner() == Some(seat.member) {
+            self.logs.changed.notify_waiters();
+        }
     }
 
     /// A member goes as its node can tell the server.
@@ -136,17 +168,42 @@ impl State {
 }
 
 /// Where a new group begins.
-pub(super) fn start_of(log: &Log, start: GroupStart) -> u64 {
+pub(super) fn start_of(records: &Records, start: GroupStart) -> u64 {
     match start {
-        GroupStart::Earliest => log.records.first,
-        GroupStart::Latest => log.records.end(),
+        GroupStart::Earliest => records.first,
+        GroupStart::Latest => records.end(),
     }
+}
+
+/// It as the contract has it.
+fn told(given: Given, records: &Records) -> Option<FromGroup> {
+    let lanes = vec![0];
+    Some(match given {
+        Given::Trimmed(count) => FromGroup::Trimmed { lane: 0, records: Some(count) },
+        Given::Assigned => FromGroup::Assigned { lanes },
+        Given::Revoking(done) => FromGroup::Revoking { lanes, done },
+        Given::Lost => FromGroup::Lost { lanes },
+        Given::Record { at, token, attempt } => {
+            let record = records.get(at)?;
+            let raw = record.parcel.raw(Some(record.time));
+            FromGroup::Message { raw, at: Position(at.into()), token, attempt }
+        }
+    })
 }
 
 fn void(seat: &Seat) -> Error {
     let error =
         Error::new(ErrorKind::Conflict, "the right to settle this record is void: it is another's work");
     named(error).operation("settle").context("topic", &seat.log.1).context("group", &seat.group)
+}
+
+/// A member that waits. One that is cancelled waits no longer.
+struct Waiting<'a>(&'a MemoryGroupInbox);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.shared.lock().stop_waiting(&self.0.seat);
+    }
 }
 
 #[async_trait]
@@ -157,12 +214,18 @@ impl GroupInbox for MemoryGroupInbox {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             let look = self.shared.lock().read_group(&self.seat, records_max, into)?;
-            match look {
-                Look::Found => return Ok(()),
-                Look::Wait(None) => changed.await,
-                Look::Wait(Some(until)) => {
-                    let _ = timeout_at(until, changed).await;
+            let Look::Wait(until) = look else { return Ok(()) };
+            let _waiting = Waiting(self);
+            let until = async {
+                match until {
+                    Some(until) => sleep_until(until).await,
+                    None => pending().await,
                 }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = until => {}
+                () = poll_fn(|cx| self.shared.lock().poll_given_up(&self.seat, cx)) => {}
             }
         }
     }

@@ -43,10 +43,11 @@ pub(super) struct Leases {
     keys: BTreeMap<Bytes, (MemberId, usize)>,
     /// Records that retention took, of which nobody was told yet.
     trimmed: u64,
+    held_max: usize,
 }
 
 impl Leases {
-    pub(super) fn new(next: u64) -> Self {
+    pub(super) fn new(next: u64, held_max: usize) -> Self {
         Self {
             next,
             open: BTreeMap::new(),
@@ -55,6 +56,7 @@ impl Leases {
             ends: BTreeSet::new(),
             keys: BTreeMap::new(),
             trimmed: 0,
+            held_max,
         }
     }
 
@@ -84,7 +86,7 @@ impl Leases {
         &mut self,
         now: Instant,
         (member, lease): (MemberId, Duration),
-        (records_max, held_max): (usize, usize),
+        records_max: usize,
         records: &Records,
         mut new_token: impl FnMut() -> Token,
         into: &mut Vec<Given>,
@@ -93,7 +95,7 @@ impl Leases {
             into.push(Given::Trimmed(std::mem::take(&mut self.trimmed)));
         }
         let mut from = 0;
-        let mut room = records_max.min(held_max.saturating_sub(self.held.len()));
+        let mut room = records_max.min(self.held_max.saturating_sub(self.held.len()));
         while room > 0
             && let Some(at) = self.look(&mut from, records)
         {
@@ -207,6 +209,11 @@ impl Leases {
         self.end_all();
         drop((self.open.split_off(&end), self.waiting.split_off(&end)));
         self.next = self.next.min(end);
+    }
+
+    /// Goes on elsewhere. For a group without members: leases of those that are out of reach are void.
+    pub(super) fn reset(&mut self, to: u64) {
+        *self = Self::new(to, self.held_max);
     }
 
     /// When the next lease ends.

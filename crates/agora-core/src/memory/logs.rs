@@ -115,10 +115,9 @@ impl Log {
             return Err(differs(&topic.name, "wire", &asked.wire, &made.wire));
         }
         match asked.retention {
-            Some(retention) if made.retention != asked.retention => match made.retention {
-                Some(made) => Err(differs(&topic.name, "retention", &retention, &made)),
-                None => Err(differs(&topic.name, "retention", &retention, &"none")),
-            },
+            Some(retention) if made.retention != asked.retention => {
+                Err(differs(&topic.name, "retention", &retention, &made.retention))
+            }
             _ => Ok(()),
         }
     }
@@ -169,6 +168,11 @@ impl Logs {
         let log = self.logs.get_mut(key)?;
         log.expire(time);
         Some(log)
+    }
+
+    /// Is there a log of this name?
+    pub(super) fn has(&self, key: &LogKey) -> bool {
+        self.logs.contains_key(key)
     }
 
     /// The names of a cluster's logs.

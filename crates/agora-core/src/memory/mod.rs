@@ -51,6 +51,7 @@
 //! way to one, and what a paused node holds back. What does not fit an inbox is named by
 //! [`Inbound::Dropped`](crate::transport::Inbound::Dropped) where it would have stood.
 
+mod admin;
 mod config;
 mod control;
 mod cursors;
@@ -59,6 +60,7 @@ mod group;
 mod group_inbox;
 mod hints;
 mod inbox;
+mod lane;
 mod leases;
 mod link_faults;
 mod log_inbox;
@@ -73,7 +75,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use config::SpaceConfig;
+pub use config::{GroupStyle, SpaceConfig};
 pub use faults::Faults;
 pub use link_faults::{DELAY_MAX, LinkFaults};
 pub use network::{FaultCounts, SERVER};

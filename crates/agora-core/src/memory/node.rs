@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::config::GroupStyle;
 use super::inbox::MemoryInbox;
 use super::route::Answer;
 use super::space::Shared;
@@ -16,16 +17,15 @@ use super::state::{BACKEND, EndpointId, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
-    Address, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec, Hint,
-    Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind,
+    Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
+    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind,
     TopicSpec, Transport,
 };
 
-const NO_LOG: &str =
+pub(super) const NO_LOG: &str =
     "a space of peers keeps nothing; set `echo_via_server`, or take a backend that stores what is published";
 const NO_GROUP: &str =
     "a space of peers keeps nothing to share out; set `echo_via_server`, or take a backend with groups";
-const NO_ADMIN: &str = "a space of peers keeps nothing that could be looked into; set `echo_via_server`";
 
 /// One node's connection to a [`Space`](super::Space).
 ///
@@ -50,8 +50,11 @@ impl MemoryTransport {
             log: kept,
             group,
             group_on_batch: group,
-            group_order: GroupOrder::Key,
-            admin: Support::No { instead: NO_ADMIN },
+            group_order: match state.config.groups {
+                GroupStyle::Leases => GroupOrder::Key,
+                GroupStyle::Lanes => GroupOrder::Lane,
+            },
+            admin: kept,
             cursors: kept,
             live_durability: Durability::Sent,
             echo_via_server: state.config.echo_via_server,
@@ -136,6 +139,10 @@ impl Transport for MemoryTransport {
 
     fn cursors(&self) -> Option<&dyn CursorStore> {
         (self.capabilities.cursors == Support::Yes).then_some(self)
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        (self.capabilities.admin == Support::Yes).then_some(self)
     }
 
     async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

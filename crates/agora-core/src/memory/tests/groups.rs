@@ -355,3 +355,31 @@ async fn a_space_of_peers_has_no_groups() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(format!("{error:#}").contains("echo_via_server"), "{error:#}");
 }
+
+/// A settlement without an answer has its effect all the same.
+#[tokio::test(start_paused = true)]
+async fn an_answer_can_be_lost() {
+    let (space, _nodes, [mut a, mut b]) = two(&["1"]).await;
+    let (_, tokens) = given(&mut a, 9).await;
+    space.faults().lose_settle_answers("a", 1);
+    assert_eq!(settle_fails(&*a, tokens[0], Settle::Ack).await, ErrorKind::OutcomeUnknown);
+    tokio::time::advance(LEASE).await;
+    assert!(texts(&mut b).await.is_empty());
+    assert_eq!(settle_fails(&*a, tokens[0], Settle::Ack).await, ErrorKind::Conflict);
+}
+
+/// A test can end leases before their time, which wakes who waits.
+#[tokio::test(start_paused = true)]
+async fn leases_can_be_ended_at_once() {
+    let (space, _nodes, [mut a, mut b]) = two(&["1"]).await;
+    let (_, tokens) = given(&mut a, 9).await;
+    let mut into = Vec::new();
+    let end = async {
+        tokio::task::yield_now().await;
+        space.faults().end_leases(TOPIC);
+    };
+    let (received, ()) = tokio::join!(b.recv(9, &mut into), end);
+    received.unwrap();
+    assert_eq!(told(&into[0], &mut Vec::new()), "1 #2");
+    assert_eq!(settle_fails(&*a, tokens[0], Settle::Ack).await, ErrorKind::Conflict);
+}
