@@ -15,3 +15,9 @@ async fn a_space_of_peers_passes() {
     let report = suite::run(Arc::new(MemorySubject::of_peers()), &Selection::all()).await;
     assert!(report.is_success(), "{report}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_space_that_shares_out_lanes_passes() {
+    let report = suite::run(Arc::new(MemorySubject::by_lane()), &Selection::all()).await;
+    assert!(report.is_success(), "{report}");
+}

@@ -2,36 +2,43 @@
 
 use agora_core::Result;
 use agora_core::id::{ClusterName, NodeName, TopicName};
-use agora_core::memory::{Space, SpaceConfig};
+use agora_core::memory::{GroupStyle, Space, SpaceConfig};
 use agora_core::transport::Transport;
 use async_trait::async_trait;
 
-use super::subject::{Ability, Cannot, Carries, Subject};
+use super::subject::{Ability, Cannot, Subject};
 
 /// A space in memory, as a server or as peers.
 #[derive(Debug)]
 pub struct MemorySubject {
     space: Space,
+    name: &'static str,
     has_server: bool,
 }
 
 impl MemorySubject {
     /// One with a server in the middle, which keeps logs, cursors and groups.
     pub fn with_server() -> Self {
-        Self { space: Space::default(), has_server: true }
+        Self { space: Space::default(), name: "memory", has_server: true }
+    }
+
+    /// One with a server whose groups share out lanes, not records.
+    pub fn by_lane() -> Self {
+        let config = SpaceConfig { groups: GroupStyle::Lanes, ..SpaceConfig::default() };
+        Self { space: Space::new(config), name: "memory-lanes", has_server: true }
     }
 
     /// One of peers, which keeps nothing.
     pub fn of_peers() -> Self {
         let config = SpaceConfig { echo_via_server: false, ..SpaceConfig::default() };
-        Self { space: Space::new(config), has_server: false }
+        Self { space: Space::new(config), name: "memory-peers", has_server: false }
     }
 }
 
 #[async_trait]
 impl Subject for MemorySubject {
     fn name(&self) -> &str {
-        if self.has_server { "memory" } else { "memory-peers" }
+        self.name
     }
 
     async fn connect(&self, cluster: &ClusterName, node: &NodeName) -> Result<Box<dyn Transport>> {
@@ -40,11 +47,6 @@ impl Subject for MemorySubject {
 
     fn minimum(&self) -> usize {
         0
-    }
-
-    /// A log in memory has times; a live message has none.
-    fn carries(&self) -> Carries {
-        Carries::ALL
     }
 
     async fn cut(&self, node: &NodeName) -> Ability {
