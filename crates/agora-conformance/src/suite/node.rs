@@ -85,7 +85,12 @@ impl Node {
         self.transport.open(&TopicSpec::live(topic.clone())).await?;
         let subscribing = self.transport.subscribe(topic);
         let inbox = self.stage.soon("subscribing", subscribing).await??;
-        Ok(Listener { inbox, stage: self.stage.clone(), waiting: Vec::new().into_iter() })
+        Ok(Listener {
+            inbox,
+            stage: self.stage.clone(),
+            waiting: Vec::new().into_iter(),
+            seen: BTreeSet::new(),
+        })
     }
 
     /// Opens a log of the usual kind.
@@ -166,6 +171,7 @@ pub struct Listener {
     pub inbox: Box<dyn Inbox>,
     stage: Stage,
     waiting: std::vec::IntoIter<Inbound>,
+    seen: BTreeSet<Bytes>,
 }
 
 impl Listener {
@@ -208,34 +214,29 @@ impl Listener {
         }
     }
 
-    /// The next message.
+    /// The next message. A live topic may deliver one again, so that is passed over: no case sends the same bytes twice.
     ///
     /// # Errors
     /// Where something else comes, or nothing.
     pub async fn message(&mut self) -> Result<Raw, Fault> {
         let stage = self.stage.clone();
-        match stage.soon("a message on a live topic", self.next()).await?? {
-            Inbound::Message(raw) => Ok(raw),
-            other => Err(Fault::broken(format!("a message was due, and this came: {other:?}"))),
+        loop {
+            match stage.soon("a message on a live topic", self.next()).await?? {
+                Inbound::Message(raw) if !self.seen.insert(raw.payload.clone()) => {}
+                Inbound::Message(raw) => return Ok(raw),
+                other => return Err(Fault::broken(format!("a message was due, and this came: {other:?}"))),
+            }
         }
     }
 
-    /// Reads these numbers in this order. A live topic may repeat what it has delivered, so that is passed over; what
-    /// is left out, or comes before its turn, is not.
+    /// Reads these numbers in this order: what is left out, or comes before its turn, is a broken promise.
     ///
     /// # Errors
     /// Where something else comes, or nothing.
     pub async fn expect(&mut self, numbers: impl IntoIterator<Item = u64>) -> Verdict {
-        let mut seen = BTreeSet::new();
         for due in numbers {
-            loop {
-                let found = number_of(&self.message().await?.payload)?;
-                if found == due {
-                    seen.insert(found);
-                    break;
-                }
-                ensure!(seen.contains(&found), "number {due} was due on a live topic, and {found} came");
-            }
+            let found = number_of(&self.message().await?.payload)?;
+            ensure!(found == due, "number {due} was due on a live topic, and {found} came");
         }
         Ok(())
     }

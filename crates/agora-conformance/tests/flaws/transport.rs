@@ -35,7 +35,12 @@ pub(crate) struct Flawed {
 }
 
 impl Flawed {
-    pub(crate) fn new(inner: Arc<dyn Transport>, capabilities: Capabilities, flaw: Flaw, world: Arc<World>) -> Self {
+    pub(crate) fn new(
+        inner: Arc<dyn Transport>,
+        capabilities: Capabilities,
+        flaw: Flaw,
+        world: Arc<World>,
+    ) -> Self {
         let down = watch::Sender::new(Link::Down { since: SystemTime::UNIX_EPOCH, why: "ever".into() });
         Self {
             inner,

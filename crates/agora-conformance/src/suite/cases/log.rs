@@ -59,6 +59,8 @@ cases! { "log":
         "A log whose first records are gone does not claim to begin with the oldest that is left.";
     restart_keeps_what_was_stored [Log]
         "What was stored is there after the server was restarted.";
+    restarts_lose_nothing_stored [Log]
+        "While ten thousand records are written, the server restarts twice: what was accepted is there, in order.";
     past_deadline_stores_nothing [Log]
         "A deadline that has passed stores nothing, and it is certain that it did not.";
 }
@@ -418,6 +420,35 @@ async fn restart_keeps_what_was_stored(stage: Stage) -> Verdict {
     a.open_a_log(&topic).await?;
     a.count(&topic, 6..=8).await?;
     a.read(&topic, LogStart::Earliest).await?.expect(1..=8).await.map(drop)
+}
+
+async fn restarts_lose_nothing_stored(stage: Stage) -> Verdict {
+    let (a, topic) = stored(&stage, "restarts", 0).await?;
+    for call in 0..100_u64 {
+        if call == 33 || call == 50 {
+            stage.subject().restart_server().await?;
+        }
+        // Until it is accepted: an attempt whose outcome is not known may have been stored as well.
+        let accepted = async {
+            loop {
+                let frames = (1..=100).map(|number| numbered(call * 100 + number)).collect();
+                match a.publish(&to(&topic), frames, stage.by()).await {
+                    Ok(()) => return Ok(()),
+                    Err(failed) if failed.error.is_retryable() => a.usable().await?,
+                    Err(failed) => return Err(Fault::from(failed)),
+                }
+            }
+        };
+        stage.soon("a publish is accepted", accepted).await??;
+    }
+    let mut reader = a.read(&topic, LogStart::Earliest).await?;
+    let mut due = 1;
+    while due <= 10_000 {
+        let found = number_of(&reader.record().await?.raw.payload)?;
+        ensure!(found <= due, "record {due} was accepted, and is not there: {found} came");
+        due += u64::from(found == due);
+    }
+    Ok(())
 }
 
 async fn past_deadline_stores_nothing(stage: Stage) -> Verdict {
