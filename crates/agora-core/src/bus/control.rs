@@ -307,7 +307,11 @@ impl ControlTask {
             }
         }
         let (software, tags) = (heartbeat.software, heartbeat.tags);
-        self.detector.handle_heartbeat(now, MemberInfo { source, name, software, tags, topics });
+        let info = MemberInfo { source, name, software, tags, topics };
+        if source != self.shared.me {
+            self.shared.compare_topics(&info);
+        }
+        self.detector.handle_heartbeat(now, info);
         if source == self.shared.me {
             self.set_joined(now);
         } else {

@@ -17,7 +17,7 @@ use super::stats::add;
 use super::topic::Piece;
 use crate::codec::{Frame, Record, RecordCursor};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Events;
+use crate::event::{Events, Redriven};
 use crate::id::{StreamId, TopicName};
 use crate::live::Reason;
 use crate::log::{Cursor, LaneCursor, Progress, Reader};
@@ -137,6 +137,7 @@ impl<E: Events> Subscribe<E> {
         for topic in &topics {
             check(bus, topic, &start, durable).map_err(|error| error.context("topic", topic))?;
         }
+        topics.iter().try_for_each(|topic| bus.shared().use_topic(topic))?;
         let backlog = Arc::new(Backlog::new(bus.shared().received.clone(), bus.config().clock));
         let mut subscription = Subscription {
             backlog: backlog.clone(),
@@ -380,6 +381,10 @@ impl<E: Events> Subscription<E> {
         let counters = &self.bus.shared().counters;
         while let Some(record) = current.cursor.next(&current.frame) {
             if record.seq() < current.from {
+                continue;
+            }
+            // It was here before, as itself; now it is for one group.
+            if current.progress.is_some() && record.is::<Redriven>() {
                 continue;
             }
             let reason = match E::from_record(&record) {

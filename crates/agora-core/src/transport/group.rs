@@ -53,7 +53,7 @@ pub enum GroupStart {
 pub struct Token(pub u64);
 
 /// What to do with a record that a member holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Settle {
     /// It is done: it is given to nobody any more.
     Ack,

@@ -1,0 +1,127 @@
+//! One record of a group's log that this member holds, and its events.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::tracker::JobId;
+use crate::id::SourceId;
+use crate::transport::{Position, Token};
+
+/// Which record it is, wherever and however often it stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A frame. Sent again, it stands in the log twice and is one piece of work.
+    Frame {
+        /// Who published it.
+        source: SourceId,
+        /// On which lane.
+        lane: u32,
+        /// The sequence of its first event.
+        seq: u64,
+    },
+    /// A message of other software, which is known by its place alone.
+    Foreign {
+        /// On which lane.
+        lane: u32,
+        /// Its place.
+        at: Position,
+        /// The check value of its bytes: in a log that was made anew, another message may stand in its place.
+        crc: u32,
+    },
+}
+
+/// One event: of which frame, by this member's count, and which of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot {
+    pub(super) frame: u64,
+    pub(super) index: usize,
+}
+
+/// How far an event is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    /// It waits for its turn.
+    Todo,
+    /// The application works on it.
+    Running { job: JobId, until: Instant },
+    /// It failed, and is tried again then.
+    Waiting { until: Instant },
+    /// It is to be stored among the dead letters, as soon as `again` has passed.
+    Dead { reason: String, storing: bool, again: Option<Instant> },
+    /// Nothing is to be done with it as long as the frame is not given out anew.
+    Parked,
+    /// It is done, or stored among the dead letters.
+    Settled,
+}
+
+impl State {
+    /// When it changes by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Running { until, .. } | Self::Waiting { until } => Some(*until),
+            Self::Dead { again, .. } => *again,
+            Self::Todo | Self::Parked | Self::Settled => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Event {
+    pub(super) key: Option<u64>,
+    pub(super) state: State,
+    /// How often it failed at this member.
+    pub(super) failures: u32,
+}
+
+/// The right to settle one place at which a frame stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Held {
+    pub(super) token: Token,
+    /// When to say next that it is still worked on; or, once it is done, to say that anew.
+    pub(super) due: Instant,
+    /// The backend was told that it is done, and has not answered.
+    pub(super) acking: bool,
+}
+
+/// One record that this member holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Frame<T> {
+    pub(super) origin: Origin,
+    pub(super) item: T,
+    pub(super) bytes: usize,
+    /// Each place where it stands, and the right to settle it there.
+    pub(super) held: BTreeMap<(u32, Position), Held>,
+    /// How often the backend gave it out.
+    pub(super) attempt: u32,
+    pub(super) events: Vec<Event>,
+    /// It goes back as soon as nothing of it is worked on.
+    pub(super) releasing: bool,
+}
+
+impl<T> Frame<T> {
+    /// Is any of its events worked on, by the application or on its way to the dead letters?
+    pub(super) fn is_busy(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event.state, State::Running { .. } | State::Dead { storing: true, .. }))
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.events.iter().all(|event| event.state == State::Settled)
+    }
+
+    pub(super) fn is_on(&self, lanes: &[u32]) -> bool {
+        self.held.keys().any(|(lane, _)| lanes.contains(lane))
+    }
+
+    /// How often an event was tried, with the try that is running or comes next.
+    pub(super) fn attempt_of(&self, index: usize) -> u32 {
+        let failures = self.events.get(index).map_or(0, |event| event.failures);
+        self.attempt.max(1).saturating_add(failures)
+    }
+
+    pub(super) fn settled(&self) -> Vec<bool> {
+        self.events.iter().map(|event| event.state == State::Settled).collect()
+    }
+}
