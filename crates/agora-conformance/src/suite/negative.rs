@@ -1,10 +1,11 @@
 //! The negative form of every case: what a backend has not, it refuses with `Unsupported` and says what to use.
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use agora_core::bus::Start;
 use agora_core::transport::{
-    Capabilities, GroupSpec, GroupStart, LogStart, Support, TopicSettings, TopicSpec, Transport,
+    Capabilities, Framing, GroupSpec, GroupStart, LogStart, Support, TopicSettings, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind};
 
@@ -19,7 +20,7 @@ pub(super) async fn refused(stage: &Stage, capabilities: &Capabilities, need: Ne
     match need {
         Need::Live => no_live(stage).await,
         Need::Log => no_log(stage).await,
-        Need::Group => no_group(stage, TopicSettings::LOG).await,
+        Need::Group => no_group(stage, TopicSettings::LOG.framing(Framing::Each)).await,
         Need::GroupOnBatch => no_group(stage, TopicSettings::LOG).await,
         Need::Cursors => no_cursors(stage).await,
         Need::Admin => no_admin(stage).await,
@@ -72,7 +73,11 @@ async fn no_group(stage: &Stage, settings: TopicSettings) -> Verdict {
     let _ = node.open(&TopicSpec { name: topic.clone(), settings }).await;
     let lease = Duration::from_secs(10);
     let group = GroupSpec { name: stage.group("absent")?, start: GroupStart::Earliest, lease };
-    unsupported("join_group", node.join_group(&topic, &group).await)
+    unsupported("join_group", node.join_group(&topic, &group).await)?;
+    let bus = stage.bus("b", &[(&topic, settings)]).await?;
+    let joined = bus.group(topic.as_str(), group.name.as_str()).into_future().await;
+    unsupported("a group of the bus", joined)?;
+    Ok(bus.close(stage.patience()).await?)
 }
 
 async fn no_cursors(stage: &Stage) -> Verdict {

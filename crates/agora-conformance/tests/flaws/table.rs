@@ -65,6 +65,9 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
             "link.crash_is_seen",
             "link.goes_down_and_up_again",
             "link.restart_is_survived",
+            "jobs.a_retry_comes_again",
+            "jobs.the_last_try_is_a_dead_letter",
+            "jobs.a_rejected_job_is_a_dead_letter",
             "close.bus_sends_what_was_queued",
             "close.bus_ends_its_subscriptions",
             "close.bus_refuses_afterwards",
@@ -115,7 +118,12 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
     (OpensOnce, &["log.opening_twice_is_fine"]),
     (
         ForgetsAtTheEnd,
-        &["log.outlives_its_writers", "cursors.outlives_its_node", "log.restart_keeps_what_was_stored", "log.restarts_lose_nothing_stored"],
+        &[
+            "log.outlives_its_writers",
+            "cursors.outlives_its_node",
+            "log.restart_keeps_what_was_stored",
+            "log.restarts_lose_nothing_stored",
+        ],
     ),
     (
         IgnoresFences,
@@ -137,6 +145,7 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
             "group.each_record_is_done_by_one",
             "group.two_groups_get_all",
             "group.thousand_records_four_members",
+            "jobs.each_event_is_handled_once",
         ],
     ),
     (
@@ -145,7 +154,12 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
     ),
     (
         ReleaseIsAck,
-        &["group.release_gives_at_once", "group.hundred_releases", "group.released_comes_before_the_next"],
+        &[
+            "group.release_gives_at_once",
+            "group.hundred_releases",
+            "group.released_comes_before_the_next",
+            "jobs.a_dropped_job_comes_again",
+        ],
     ),
     (AlwaysFirstAttempt, &["group.attempts_are_counted", "group.unsettled_comes_again"]),
     (AcceptsVoidTokens, &["group.void_token_is_refused", "group.foreign_token_is_refused"]),
@@ -156,6 +170,7 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
             "group.unsettled_comes_again",
             "group.attempts_are_counted",
             "group.leaving_releases",
+            "jobs.another_member_goes_on",
             "group.dropping_releases",
             "group.goes_on_where_it_stood",
         ],

@@ -6,6 +6,7 @@ mod close;
 mod cursors;
 mod group;
 mod hostile;
+mod jobs;
 mod limits;
 mod link;
 mod live;
@@ -26,6 +27,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         group::CASES,
         admin::CASES,
         bus::CASES,
+        jobs::CASES,
         hostile::CASES,
         close::CASES,
     ];
