@@ -65,6 +65,7 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
             "link.crash_is_seen",
             "link.goes_down_and_up_again",
             "link.restart_is_survived",
+            "jobs.each_event_is_handled_once",
             "jobs.a_retry_comes_again",
             "jobs.the_last_try_is_a_dead_letter",
             "jobs.a_rejected_job_is_a_dead_letter",
@@ -138,14 +139,13 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
     (CutsCursors, &["cursors.largest_cursor_is_kept"]),
     (UnknownIsEmpty, &["cursors.unknown_name_is_empty"]),
     (JoinsNames, &["cursors.names_and_topics_are_apart", "cursors.longest_names_are_kept_apart"]),
-    (AckOnlyExtends, &["group.ack_is_final"]),
+    (AckOnlyExtends, &["group.ack_is_final", "jobs.another_member_goes_on"]),
     (
         RepeatsAcknowledged,
         &[
             "group.each_record_is_done_by_one",
             "group.two_groups_get_all",
             "group.thousand_records_four_members",
-            "jobs.each_event_is_handled_once",
         ],
     ),
     (
@@ -170,7 +170,6 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
             "group.unsettled_comes_again",
             "group.attempts_are_counted",
             "group.leaving_releases",
-            "jobs.another_member_goes_on",
             "group.dropping_releases",
             "group.goes_on_where_it_stood",
         ],
