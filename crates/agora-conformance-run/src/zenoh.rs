@@ -53,7 +53,7 @@ impl Subject for ZenohSubject {
     }
 
     fn minimum(&self) -> usize {
-        0
+        60
     }
 
     /// A put of this transport is bytes alone.

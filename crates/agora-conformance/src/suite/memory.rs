@@ -13,25 +13,26 @@ use super::subject::{Ability, Cannot, Subject};
 pub struct MemorySubject {
     space: Space,
     name: &'static str,
+    minimum: usize,
     has_server: bool,
 }
 
 impl MemorySubject {
     /// One with a server in the middle, which keeps logs, cursors and groups.
     pub fn with_server() -> Self {
-        Self { space: Space::default(), name: "memory", has_server: true }
+        Self { space: Space::default(), name: "memory", minimum: 162, has_server: true }
     }
 
     /// One with a server whose groups share out lanes, not records.
     pub fn by_lane() -> Self {
         let config = SpaceConfig { groups: GroupStyle::Lanes, ..SpaceConfig::default() };
-        Self { space: Space::new(config), name: "memory-lanes", has_server: true }
+        Self { space: Space::new(config), name: "memory-lanes", minimum: 156, has_server: true }
     }
 
     /// One of peers, which keeps nothing.
     pub fn of_peers() -> Self {
         let config = SpaceConfig { echo_via_server: false, ..SpaceConfig::default() };
-        Self { space: Space::new(config), name: "memory-peers", has_server: false }
+        Self { space: Space::new(config), name: "memory-peers", minimum: 63, has_server: false }
     }
 }
 
@@ -46,7 +47,7 @@ impl Subject for MemorySubject {
     }
 
     fn minimum(&self) -> usize {
-        0
+        self.minimum
     }
 
     async fn cut(&self, node: &NodeName) -> Ability {
