@@ -32,7 +32,7 @@ impl Subject for Directory {
     }
 
     fn minimum(&self) -> usize {
-        1
+        105
     }
 
     fn carries(&self) -> Carries {

@@ -91,7 +91,7 @@ struct Inner {
     runtime: Handle,
     /// Held while a topic's task is made, so that there is only ever one.
     attaching: tokio::sync::Mutex<()>,
-    /// Held while the bus is closed; `true` when that is over.
+    /// Held while the bus is being closed; `true` when somebody has begun to.
     closing: tokio::sync::Mutex<bool>,
     state: Mutex<State>,
 }
@@ -340,13 +340,13 @@ impl Bus {
         let by = Instant::now() + within;
         // Of several who close at once one says goodbye, and the others wait for it. The senders tell their last heads
         // once: a second goodbye would say that nothing was ever published, and what is on its way would be lost unseen.
-        let Ok(mut is_closed) = tokio::time::timeout_at(by, self.0.closing.lock()).await else {
+        let Ok(mut has_begun) = tokio::time::timeout_at(by, self.0.closing.lock()).await else {
             return Err(Error::new(ErrorKind::Timeout, "another call is still closing the bus")
                 .operation("close")
                 .context("waited", format!("{within:?}")));
         };
-        if std::mem::replace(&mut *is_closed, true) {
-            return Ok(());
+        if std::mem::replace(&mut *has_begun, true) {
+            return self.shut_down(by).await;
         }
         // First the groups: what they settle may still publish dead letters.
         self.leave_groups(by).await;
