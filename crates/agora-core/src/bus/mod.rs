@@ -92,6 +92,8 @@ struct Inner {
     runtime: Handle,
     /// Held while a topic's task is made, so that there is only ever one.
     attaching: tokio::sync::Mutex<()>,
+    /// Held while the bus is being closed; `true` when somebody has begun to.
+    closing: tokio::sync::Mutex<bool>,
     state: Mutex<State>,
 }
 
@@ -136,7 +138,13 @@ impl Bus {
         tasks.spawn_on(control::send_outbox(shared.clone(), outgoing), &runtime);
         tasks.spawn_on(ControlTask::new(shared.clone(), control_commands).run(), &runtime);
         let state = State { tasks, senders: Default::default(), groups: Vec::new(), closing: false };
-        Ok(Self(Arc::new(Inner { shared, runtime, attaching: Default::default(), state: Mutex::new(state) })))
+        Ok(Self(Arc::new(Inner {
+            shared,
+            runtime,
+            attaching: Default::default(),
+            closing: Default::default(),
+            state: Mutex::new(state),
+        })))
     }
 
     /// Who this node is, in this life.
@@ -333,6 +341,16 @@ impl Bus {
     /// Dropped before it returns, the bus is half closed; drop it.
     pub async fn close(&self, within: Duration) -> Result<()> {
         let by = Instant::now() + within;
+        // Of several who close at once one says goodbye, and the others wait for it. The senders tell their last heads
+        // once: a second goodbye would say that nothing was ever published, and what is on its way would be lost unseen.
+        let Ok(mut has_begun) = tokio::time::timeout_at(by, self.0.closing.lock()).await else {
+            return Err(Error::new(ErrorKind::Timeout, "another call is still closing the bus")
+                .operation("close")
+                .context("waited", format!("{within:?}")));
+        };
+        if std::mem::replace(&mut *has_begun, true) {
+            return self.shut_down(by).await;
+        }
         // First the groups: what they settle may still publish dead letters.
         self.leave_groups(by).await;
         let senders: Vec<SenderHandle> = {
