@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -103,7 +104,11 @@ impl<E: Events> Group<E> {
                     Some(Work::Foreign(foreign)) => foreign.reject("a message of other software, which this group does not take"),
                     Some(Work::Job(job)) => {
                         let (attempt, right) = job.into_parts();
-                        running.begin(right, handler(attempt), self.hub.job_timeout());
+                        // What the handler does before its future is a part of the try.
+                        match catch_unwind(AssertUnwindSafe(|| handler(attempt))) {
+                            Ok(handling) => running.begin(right, handling, self.hub.job_timeout()),
+                            Err(panic) => right.decide(panicked(&*panic)),
+                        }
                     }
                 },
             }
@@ -148,7 +153,7 @@ impl Running {
             Err(error) => {
                 let id = error.id();
                 match error.try_into_panic() {
-                    Ok(panic) => (id, Verdict::Retry(format!("the handler panicked: {}", words(&*panic)))),
+                    Ok(panic) => (id, panicked(&*panic)),
                     Err(_) => (id, Verdict::Release),
                 }
             }
@@ -159,8 +164,9 @@ impl Running {
     }
 }
 
-/// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> &str {
+/// A panic is a failed try, with what it said.
+fn panicked(panic: &(dyn Any + Send)) -> Verdict {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+    let words = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+    Verdict::Retry(format!("the handler panicked: {words}"))
 }
