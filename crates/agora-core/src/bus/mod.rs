@@ -332,7 +332,8 @@ impl Bus {
     }
 
     /// Leaves the cluster in an orderly way: takes nothing new, sends what is queued, tells the others that nothing
-    /// more comes, and ends every subscription. Takes at most `within`.
+    /// more comes, and ends every subscription. Takes at most `within`; the groups have half of that, so that what they
+    /// wait for cannot keep the rest from an orderly end.
     ///
     /// # Errors
     /// `Timeout` when not everything that was queued could be sent; the bus is closed all the same.
@@ -352,7 +353,7 @@ impl Bus {
             return self.shut_down(by).await;
         }
         // First the groups: what they settle may still publish dead letters.
-        self.leave_groups(by).await;
+        self.leave_groups(Instant::now() + within / 2).await;
         let senders: Vec<SenderHandle> = {
             let mut state = lock(&self.0.state);
             state.closing = true;

@@ -122,13 +122,14 @@ impl Hub {
                 if let Some(gap) = state.gaps.pop_front() {
                     return Next::Gap(gap);
                 }
+                // What is begun after the end could be acknowledged by nobody.
+                if let Some(ended) = &state.ended {
+                    return Next::Ended(ended.clone());
+                }
                 if let Some(begin) = state.tracker.next_job(Instant::now()) {
                     drop(state);
                     self.wake_task();
                     return Next::Begin(begin);
-                }
-                if let Some(ended) = &state.ended {
-                    return Next::Ended(ended.clone());
                 }
             }
             self.application.notified().await;

@@ -17,7 +17,7 @@ use crate::bus::topic::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Action, Answer, JobId, Record};
 use crate::id::StreamId;
-use crate::limits::GROUP_RECORDS_MAX;
+use crate::limits::{FRAME_BYTES_TARGET, GROUP_RECORDS_MAX};
 use crate::live::Reason;
 use crate::transport::{FromGroup, GroupInbox, GroupSpec, Settle, Token};
 
@@ -86,7 +86,7 @@ impl GroupTask {
             tokio::select! {
                 biased;
                 Some(done) = self.begun.join_next() => self.finish(done),
-                received = self.inbox.recv(wanted, &mut inbound), if wanted > 0 => {
+                received = self.inbox.recv(wanted, &mut inbound) => {
                     received?;
                     if self.receive_all(&mut inbound) {
                         self.rejoin().await?;
@@ -141,8 +141,16 @@ impl GroupTask {
     fn wanted(&self) -> (usize, Option<Instant>) {
         let state = self.hub.lock();
         let tracker = &state.tracker;
-        let full = tracker.records() >= GROUP_RECORDS_MAX || tracker.bytes() >= self.bytes_max;
-        let wanted = if full || state.leaving { 0 } else { state.demand.saturating_sub(tracker.ready()) };
+        let records = GROUP_RECORDS_MAX.saturating_sub(tracker.records());
+        let bytes = self.bytes_max.saturating_sub(tracker.bytes());
+        let wanted = match bytes {
+            0 => 0,
+            _ if state.leaving => 0,
+            // As many as fit, if they are no larger than a frame is meant to be.
+            _ => {
+                state.demand.saturating_sub(tracker.ready()).min(records).min(bytes / FRAME_BYTES_TARGET + 1)
+            }
+        };
         (wanted, tracker.poll_timeout())
     }
 
