@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use agora_core::bus::{Bus, BusConfig, Delivery, Publisher, Start, Subscription};
 use agora_core::event::Event;
-use agora_core::id::{ClusterName, NodeName};
+use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::memory::Space;
+use agora_core::transport::{Framing, TopicSettings};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
@@ -106,5 +107,54 @@ fn throughput(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, throughput);
+/// A group: what is published already is handled by one member, 64 at a time.
+fn group(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mut group = c.benchmark_group("group");
+    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(5));
+    for framing in [Framing::Each, Framing::Batch] {
+        group.bench_function(format!("{framing:?}"), |bencher| {
+            bencher.iter_custom(|count| runtime.block_on(handle(framing, count)));
+        });
+    }
+    group.finish();
+}
+
+/// How long it takes to handle so many events, in portions that the space can keep.
+async fn handle(framing: Framing, events: u64) -> Duration {
+    const LOG_EVENTS: u64 = 4096;
+    let space = Space::default();
+    let topic = TopicName::new(TOPIC).unwrap();
+    let mut config = BusConfig::new(ClusterName::new("bench").unwrap(), NodeName::new("a").unwrap());
+    config.topics.insert(topic, TopicSettings::LOG.framing(framing));
+    let bus = Bus::open(space.connect(&config.cluster, &config.node), config).unwrap();
+    bus.ready(Duration::from_secs(5)).await.unwrap();
+    let mut jobs = bus.group(TOPIC, "workers").typed::<Payload>().await.unwrap();
+    let (done, mut finished) = tokio::sync::watch::channel(0);
+    let working = tokio::spawn(async move {
+        let handler = |job: agora_core::bus::Attempt<Payload>| {
+            black_box(&job.account);
+            let done = done.clone();
+            async move {
+                done.send_modify(|done| *done += 1);
+                Ok(())
+            }
+        };
+        jobs.run(64, handler).await
+    });
+    let (mut took, mut sent) = (Duration::ZERO, 0);
+    while sent < events {
+        let step = LOG_EVENTS.min(events - sent);
+        let began = Instant::now();
+        publish(bus.publisher(TOPIC).unwrap(), step).await;
+        sent += step;
+        finished.wait_for(|done| *done >= sent).await.unwrap();
+        took += began.elapsed();
+    }
+    bus.close(Duration::from_secs(5)).await.unwrap();
+    working.await.unwrap().unwrap();
+    took
+}
+
+criterion_group!(benches, throughput, group);
 criterion_main!(benches);

@@ -26,7 +26,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from
 
 /// What came of something that was begun.
 enum Done {
-    Settled(Token, Settle, Result<()>),
+    /// In which place in the group, counted from 0: the next one may give the same token for another record.
+    Settled(u64, Token, Settle, Result<()>),
     Buried(JobId, Result<()>),
 }
 
@@ -42,6 +43,9 @@ pub(crate) struct GroupTask {
     spec: GroupSpec,
     stream: StreamId,
     inbox: Box<dyn GroupInbox>,
+    /// How often it joined anew, and when it joined last.
+    rejoined: u64,
+    joined: Instant,
     /// At most so much memory is for what is held.
     bytes_max: usize,
     begun: JoinSet<Done>,
@@ -58,7 +62,8 @@ impl GroupTask {
     ) -> Self {
         let stream = hub.shared.stream_of(&hub.topic);
         let (begun, revocations) = (JoinSet::new(), Vec::new());
-        Self { hub, bus, spec, stream, inbox, bytes_max, begun, revocations }
+        let (rejoined, joined) = (0, Instant::now());
+        Self { hub, bus, spec, stream, inbox, rejoined, joined, bytes_max, begun, revocations }
     }
 
     /// Runs until the group was left, dropped or lost.
@@ -92,7 +97,7 @@ impl GroupTask {
                         self.rejoin().await?;
                     }
                 }
-                () = sleep_until(timer) => self.hub.lock().tracker.handle_timeout(Instant::now()),
+                () = sleep_until(timer) => {}
                 () = hub.changed() => {}
             }
         }
@@ -101,6 +106,8 @@ impl GroupTask {
     /// Does what the tracker asks for, and gives back what is free. `true`: it is over.
     fn advance(&mut self) -> bool {
         let mut state = self.hub.lock();
+        // However much there is to receive, what is due is done: a lease that is not extended ends.
+        state.tracker.handle_timeout(Instant::now());
         if state.leaving || state.abandoned {
             state.tracker.handle_leaving();
         }
@@ -109,9 +116,10 @@ impl GroupTask {
                 Action::Settle(token, how) => {
                     // An answer that takes longer than the lease is worth nothing.
                     let settling = tokio::time::timeout(self.spec.lease, self.inbox.settle(token, how));
+                    let place = self.rejoined;
                     self.begun.spawn(async move {
                         let answer = settling.await.unwrap_or_else(|_| Err(no_answer()));
-                        Done::Settled(token, how, answer)
+                        Done::Settled(place, token, how, answer)
                     });
                 }
                 Action::Bury(burial) => {
@@ -177,14 +185,17 @@ impl GroupTask {
                     self.hub.meter.trimmed.add(1);
                     self.hub.push_gap(Gap { topic, missing, reason: Reason::Retention });
                 }
-                FromGroup::Assigned { lanes } => self.hub.lock().tracker.handle_assigned(&lanes),
+                FromGroup::Assigned { lanes } => {
+                    self.hub.lock().tracker.handle_assigned(&lanes);
+                    self.forget_revoked(&lanes);
+                }
                 FromGroup::Revoking { lanes, done } => {
                     self.hub.lock().tracker.handle_revoking(&lanes);
                     self.revocations.push(Revocation { lanes, done });
                 }
                 FromGroup::Lost { lanes } => {
                     self.hub.lock().tracker.handle_lost(&lanes);
-                    self.revocations.retain(|revocation| revocation.lanes != lanes);
+                    self.forget_revoked(&lanes);
                 }
                 FromGroup::Interrupted => interrupted = true,
             }
@@ -192,10 +203,19 @@ impl GroupTask {
         interrupted
     }
 
+    /// These lanes are gone, or this member's anew: that they were asked back says nothing any more.
+    fn forget_revoked(&mut self, lanes: &[u32]) {
+        for revocation in &mut self.revocations {
+            revocation.lanes.retain(|lane| !lanes.contains(lane));
+        }
+        self.revocations.retain(|revocation| !revocation.lanes.is_empty());
+    }
+
     fn finish(&self, done: Result<Done, tokio::task::JoinError>) {
         let now = Instant::now();
         match done {
-            Ok(Done::Settled(token, how, result)) => {
+            Ok(Done::Settled(place, ..)) if place != self.rejoined => {}
+            Ok(Done::Settled(_, token, how, result)) => {
                 let answer = match &result {
                     Ok(()) => Answer::Done,
                     Err(error) if error.kind() == ErrorKind::Conflict => Answer::Void,
@@ -228,11 +248,16 @@ impl GroupTask {
     async fn rejoin(&mut self) -> Result<()> {
         self.hub.lock().tracker.handle_interrupted();
         self.revocations.clear();
+        self.rejoined += 1;
         let (hub, mut pause) = (self.hub.clone(), BACKOFF.0);
+        if self.joined.elapsed() < BACKOFF.1 {
+            // A backend that interrupts at once is not joined in a circle.
+            self.wait(Instant::now() + pause).await?;
+        }
         loop {
             match hub.shared.transport.join_group(&hub.topic, &self.spec).await {
                 Ok(inbox) => {
-                    self.inbox = inbox;
+                    (self.inbox, self.joined) = (inbox, Instant::now());
                     return Ok(());
                 }
                 Err(error) if error.is_retryable() => {
