@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::tracker::JobId;
+use super::words::JobId;
 use crate::id::SourceId;
 use crate::transport::{Position, Token};
 

@@ -16,8 +16,10 @@ mod settled;
 mod tests;
 mod timers;
 mod tracker;
+mod words;
 
 pub use frame::Origin;
 pub use offsets::Offsets;
 pub use policy::Policy;
-pub use tracker::{Action, Answer, Begin, Burial, JobId, Record, Tracker, Verdict};
+pub use tracker::Tracker;
+pub use words::{Action, Answer, Begin, Burial, JobId, Record, Verdict};

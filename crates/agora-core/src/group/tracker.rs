@@ -10,98 +10,13 @@ use super::lines::Lines;
 use super::policy::Policy;
 use super::settled::Settled;
 use super::timers::{Timer, Timers};
+use super::words::{Action, Answer, Begin, Burial, JobId, Record, Verdict};
 use crate::limits::GROUP_SETTLED_MAX;
 use crate::transport::{Position, Settle, Token};
 
 /// The least pause before something is said to the backend once more, whatever the policy says: a backend that refuses
 /// at once is not asked in a circle.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-
-/// One try of one event, or one burial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(pub u64);
-
-/// A record that the backend gave out.
-#[derive(Clone, Debug)]
-pub struct Record<T> {
-    /// Which it is.
-    pub origin: Origin,
-    /// Its lane.
-    pub lane: u32,
-    /// Where it stands in its lane.
-    pub at: Position,
-    /// The right to settle it.
-    pub token: Token,
-    /// How often it was given out, from 1.
-    pub attempt: u32,
-    /// Of each of its events the key, as a number; equal keys have equal numbers.
-    pub keys: Vec<Option<u64>>,
-    /// What it weighs.
-    pub bytes: usize,
-    /// What is handed out with its events.
-    pub item: T,
-}
-
-/// An event that may begin.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Begin<T> {
-    /// The try, for [`Tracker::handle_verdict`].
-    pub job: JobId,
-    /// The record.
-    pub item: T,
-    /// Which of its events.
-    pub index: usize,
-    /// The how manieth try it is, from 1.
-    pub attempt: u32,
-}
-
-/// An event that is to be stored among the dead letters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Burial<T> {
-    /// For [`Tracker::handle_buried`].
-    pub job: JobId,
-    /// The record.
-    pub item: T,
-    /// Which of its events.
-    pub index: usize,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why it is given up.
-    pub reason: String,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action<T> {
-    /// Settle at the backend, and tell [`Tracker::handle_answer`] what came of it.
-    Settle(Token, Settle),
-    /// Store among the dead letters, and tell [`Tracker::handle_buried`] what came of it.
-    Bury(Burial<T>),
-}
-
-/// What came of one try.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It is done.
-    Done,
-    /// It failed, and may succeed another time.
-    Retry(String),
-    /// It will never succeed.
-    Reject(String),
-    /// It was not decided: somebody else may try.
-    Release,
-}
-
-/// What the backend said to a [`Settle`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is so.
-    Done,
-    /// The right to settle is void: the record is, or will be, given out anew.
-    Void,
-    /// It may or may not be so. It is said again.
-    Failed,
-}
 
 /// What one member holds and does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

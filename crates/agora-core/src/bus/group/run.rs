@@ -108,8 +108,13 @@ impl<E: Events> Group<E> {
                     }
                     Some(Work::Job(job)) => {
                         let (attempt, right) = job.into_parts();
-                        let handling = handler(attempt);
-                        running.spawn(handle(handling, right, self.hub.job_timeout()));
+                        // What the handler does before its future is a part of the try.
+                        match catch_unwind(AssertUnwindSafe(|| handler(attempt))) {
+                            Ok(handling) => {
+                                running.spawn(handle(handling, right, self.hub.job_timeout()));
+                            }
+                            Err(panic) => right.decide(Verdict::Retry(panicked(&*panic))),
+                        }
                     }
                 },
             }
@@ -132,9 +137,7 @@ async fn handle(
         match catch_unwind(poll) {
             Ok(poll) => poll,
             // It is not polled again: after a panic it has no state that could be relied on.
-            Err(panic) => {
-                Poll::Ready(Err(Failed::retry(format!("the handler panicked: {}", words(&*panic)))))
-            }
+            Err(panic) => Poll::Ready(Err(Failed::Retry(panicked(&*panic)))),
         }
     });
     right.decide(match tokio::time::timeout(time, caught).await {
@@ -145,8 +148,9 @@ async fn handle(
     });
 }
 
-/// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> &str {
+/// A panic is a failed try, with what it said.
+fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+    let words = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+    format!("the handler panicked: {words}")
 }
