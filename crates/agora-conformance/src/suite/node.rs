@@ -215,6 +215,7 @@ impl Listener {
     }
 
     /// The next message. A live topic may deliver one again, so that is passed over: no case sends the same bytes twice.
+    /// A connection may be made anew at any time, and say so; whether something was lost by it the numbers tell.
     ///
     /// # Errors
     /// Where something else comes, or nothing.
@@ -224,6 +225,7 @@ impl Listener {
             match stage.soon("a message on a live topic", self.next()).await?? {
                 Inbound::Message(raw) if !self.seen.insert(raw.payload.clone()) => {}
                 Inbound::Message(raw) => return Ok(raw),
+                Inbound::Resubscribed => {}
                 other => return Err(Fault::broken(format!("a message was due, and this came: {other:?}"))),
             }
         }
