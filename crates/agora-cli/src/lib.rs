@@ -11,6 +11,7 @@ mod connector;
 mod demo;
 mod duration;
 mod failure;
+mod http;
 mod io;
 mod json;
 mod kinds;
@@ -20,6 +21,7 @@ mod output;
 mod progress;
 mod run;
 mod session;
+mod signs;
 mod text;
 mod whence;
 

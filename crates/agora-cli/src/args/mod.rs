@@ -135,6 +135,9 @@ pub(crate) struct Node {
     /// A word that the other members see; may be given several times
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,
+    /// Serve /livez, /readyz and /metrics by HTTP at this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR", value_parser = crate::http::address)]
+    pub(crate) http: Option<std::net::SocketAddr>,
 }
 
 /// `agora members`

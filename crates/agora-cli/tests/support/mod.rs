@@ -1,6 +1,8 @@
 //! Runs of the command line in this process, with streams that a test can watch.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub(crate) mod http;
+
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::Duration;

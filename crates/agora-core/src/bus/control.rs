@@ -230,7 +230,7 @@ impl ControlTask {
     }
 
     async fn receive(&mut self, inbound: Inbound) {
-        let counters = &self.shared.counters;
+        let (counters, rejected) = (&self.shared.counters, &self.shared.meter.rejected);
         let raw = match inbound {
             Inbound::Message(raw) => raw,
             // What others sent may have been among it: that they were silent is not known.
@@ -244,11 +244,20 @@ impl ControlTask {
                     self.receive_frame(&Arc::new(frame)).await;
                 } else {
                     add(&counters.rejected_stream, 1);
+                    rejected.stream.add(1);
                 }
             }
-            Parsed::Unreadable { .. } => add(&counters.rejected_unreadable, 1),
-            _ => add(&counters.rejected_corrupt, 1),
+            Parsed::Unreadable { .. } => {
+                add(&counters.rejected_unreadable, 1);
+                rejected.unreadable.add(1);
+            }
+            _ => self.count_corrupt(),
         }
+    }
+
+    fn count_corrupt(&self) {
+        add(&self.shared.counters.rejected_corrupt, 1);
+        self.shared.meter.rejected.corrupt.add(1);
     }
 
     async fn receive_frame(&mut self, frame: &Arc<Frame>) {
@@ -266,7 +275,7 @@ impl ControlTask {
                 // A newer node may say more than this one knows.
                 Ok(None) => {}
                 Err(error) => {
-                    add(&self.shared.counters.rejected_corrupt, 1);
+                    self.count_corrupt();
                     tracing::debug!(%source, %error, "a control record was dropped");
                 }
             }
@@ -305,7 +314,7 @@ impl ControlTask {
 
     async fn hear(&mut self, now: Instant, source: SourceId, heartbeat: Heartbeat) {
         let Ok(name) = NodeName::new(&heartbeat.name) else {
-            add(&self.shared.counters.rejected_corrupt, 1);
+            self.count_corrupt();
             return;
         };
         if heartbeat.greet && source != self.shared.me {
@@ -363,6 +372,7 @@ impl ControlTask {
         let (up, version) = self.shared.link.read();
         self.link = version;
         let now = Instant::now();
+        self.shared.meter.link(up);
         self.detector.handle_link(now, up);
         self.schedule.handle_link(now, up, self.detector.alive_count());
     }
@@ -397,7 +407,10 @@ impl ControlTask {
 
     /// Does what the failure detector decided, and tells whoever wants to know.
     async fn act(&mut self) {
-        self.shared.counters.members_refused.store(self.detector.rejected(), Relaxed);
+        self.shared.measure();
+        let refused = self.detector.rejected();
+        let before = self.shared.counters.members_refused.swap(refused, Relaxed);
+        self.shared.meter.rejected.too_many_sources.add(refused.saturating_sub(before));
         let mut events = Vec::new();
         let mut changed = false;
         while let Some(output) = self.detector.poll_event() {
@@ -422,7 +435,9 @@ impl ControlTask {
         }
         self.clocks_moved = false;
         // The snapshot first: who looks in between then sees a change twice, and never not at all.
-        self.shared.members.send_replace(Arc::new(self.detector.members()));
+        let members = self.detector.members();
+        self.shared.meter.members(&members);
+        self.shared.members.send_replace(Arc::new(members));
         for event in events {
             // Nobody may be listening.
             let _ = self.shared.member_events.send(event);

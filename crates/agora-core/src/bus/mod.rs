@@ -21,6 +21,7 @@ mod delivery;
 mod group;
 mod log;
 mod members;
+mod meter;
 mod progress;
 mod publisher;
 mod queue;
@@ -229,6 +230,7 @@ impl Bus {
             shared.config.limits.publish_timeout,
             self.capabilities().message_bytes_max,
             settings,
+            shared.meter.publishing(&topic),
         ));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (settle, settled) = watch::channel(0);
@@ -292,9 +294,10 @@ impl Bus {
         Members::new(self.shared())
     }
 
-    /// The counters.
+    /// The numbers of this bus: for those without an exporter. With the feature `metrics` the same numbers, by topic,
+    /// go to the facade of that name.
     pub fn stats(&self) -> Stats {
-        self.shared().counters.snapshot()
+        self.shared().stats()
     }
 
     /// Waits until everything that was queued when it was called is accepted, has failed, or is of unknown outcome.
@@ -347,7 +350,11 @@ impl Bus {
                 .operation("close")
                 .context("events not settled", unsent)
                 .context("waited", format!("{within:?}"));
-            senders.iter().for_each(|s| s.queue.fail(&error));
+            for sender in &senders {
+                let failed = sender.queue.fail(&error);
+                self.shared().counters.failed(failed, error.kind());
+                sender.queue.meter.failed(failed, error.kind());
+            }
             self.shut_down(by).await.and(Err(error))
         }
     }

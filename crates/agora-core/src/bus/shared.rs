@@ -13,16 +13,17 @@ use tokio::time::Instant;
 use super::backlog::Shares;
 use super::config::BusConfig;
 use super::control::ControlCommand;
+use super::meter::Meter;
 use super::queue::{Room, lock};
 use super::sender::SenderCommand;
 use super::signal::Signal;
-use super::stats::Counters;
+use super::stats::{Counters, Stats};
 use super::topic::TopicCommand;
 use crate::codec::{Control, TopicState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{SourceId, StreamId, TopicName};
 use crate::limits::HEARTBEAT_TOPICS_MAX;
-use crate::membership::{Member, MemberEvent, MemberInfo};
+use crate::membership::{Member, MemberEvent, MemberInfo, MemberState};
 use crate::transport::{TopicSettings, Transport};
 
 /// So many topics at most are compared with what other nodes are told of them.
@@ -46,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) config: BusConfig,
     pub(crate) me: SourceId,
     pub(crate) counters: Counters,
+    pub(crate) meter: Meter,
+    /// What the topics hold of frames that came early, in bytes.
+    held: AtomicUsize,
     /// Memory for events waiting to be sent.
     pub(crate) room: Arc<Room>,
     /// Memory for what was received and not taken.
@@ -79,6 +83,7 @@ impl Shared {
         outbox: mpsc::Sender<Bytes>,
     ) -> Self {
         let usable = transport.link().borrow().is_usable();
+        let meter = Meter::new(transport.capabilities().backend, config.limits.queue_bytes());
         Self {
             room: Room::new(config.limits.queue_bytes()),
             received: Shares::new(config.limits.receive_bytes() / 4 * 3),
@@ -88,6 +93,8 @@ impl Shared {
             config,
             me,
             counters: Counters::default(),
+            meter,
+            held: AtomicUsize::new(0),
             registry: Mutex::default(),
             control,
             outbox,
@@ -99,6 +106,39 @@ impl Shared {
             member_events: broadcast::Sender::new(super::members::NOTICES_KEPT),
             publishers: AtomicUsize::new(0),
         }
+    }
+
+    /// The numbers of this bus.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counters.snapshot();
+        stats.link_up = u64::from(self.link.read().0);
+        for member in self.members.borrow().iter() {
+            *match member.state {
+                MemberState::Alive => &mut stats.members_alive,
+                MemberState::Suspected => &mut stats.members_suspected,
+                MemberState::Failed => &mut stats.members_failed,
+                MemberState::Left => &mut stats.members_left,
+            } += 1;
+        }
+        stats.queue_bytes = self.room.bytes_in_use() as u64;
+        stats.held_bytes = self.held.load(Relaxed) as u64;
+        stats.backlog_bytes = self.received.bytes_in_use() as u64;
+        stats
+    }
+
+    /// A topic holds so much of frames that came early, and held so much before.
+    pub(crate) fn holds(&self, before: usize, now: usize) {
+        if now >= before {
+            self.held.fetch_add(now - before, Relaxed);
+        } else {
+            self.held.fetch_sub(before - now, Relaxed);
+        }
+    }
+
+    /// Brings the levels that the meter shows up to date.
+    pub(crate) fn measure(&self) {
+        let held = self.held.load(Relaxed);
+        self.meter.memory(self.room.bytes_in_use(), held, self.received.bytes_in_use());
     }
 
     pub(crate) fn count_publisher(&self) {

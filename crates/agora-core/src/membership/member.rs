@@ -46,6 +46,9 @@ pub enum MemberState {
 }
 
 impl MemberState {
+    /// Every state.
+    pub const ALL: &[Self] = &[Self::Alive, Self::Suspected, Self::Failed, Self::Left];
+
     /// Not failed and not left.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Alive | Self::Suspected)

@@ -4,6 +4,7 @@ mod content;
 mod handle;
 mod hub;
 mod job;
+mod lag;
 mod letters;
 mod redrive;
 mod run;
@@ -20,6 +21,7 @@ pub use job::{Attempt, Job};
 pub use run::Failed;
 
 use super::Bus;
+use super::meter::Meter;
 use crate::codec::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
@@ -142,6 +144,9 @@ impl<E: Events> JoinGroup<E> {
         let bytes_max = self.bus.add_group(&hub)?;
         let task = GroupTask::new(hub.clone(), Arc::downgrade(&self.bus.0), spec, inbox, bytes_max);
         self.bus.spawn(task.run())?;
+        if Meter::RECORDS {
+            self.bus.spawn(lag::follow(hub.clone()))?;
+        }
         Ok(Group::new(self.bus, hub))
     }
 }

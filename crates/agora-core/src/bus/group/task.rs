@@ -154,7 +154,10 @@ impl GroupTask {
                 FromGroup::Message { raw, at, token, attempt } => {
                     let lane = raw.lane;
                     let read = content::read(self.stream, raw, at);
-                    add(&self.hub.shared.counters.redelivered, u64::from(attempt > 1));
+                    if attempt > 1 {
+                        add(&self.hub.shared.counters.redelivered, 1);
+                        self.hub.meter.redelivered.add(1);
+                    }
                     let item = Piece { lane, at, content: read.content };
                     let (origin, keys, bytes) = (read.origin, read.keys, read.bytes);
                     let record = Record { origin, lane, at, token, attempt, keys, bytes, item };
@@ -162,7 +165,8 @@ impl GroupTask {
                 }
                 FromGroup::Trimmed { lane, .. } => {
                     let (topic, missing) = (self.hub.topic.clone(), Missing::Log { lane });
-                    add(&self.hub.shared.counters.gaps, 1);
+                    self.hub.shared.counters.gap(Reason::Retention);
+                    self.hub.meter.trimmed.add(1);
                     self.hub.push_gap(Gap { topic, missing, reason: Reason::Retention });
                 }
                 FromGroup::Assigned { lanes } => self.hub.lock().tracker.handle_assigned(&lanes),
@@ -196,7 +200,10 @@ impl GroupTask {
             }
             Ok(Done::Buried(job, result)) => {
                 match &result {
-                    Ok(()) => add(&self.hub.shared.counters.dead_lettered, 1),
+                    Ok(()) => {
+                        add(&self.hub.shared.counters.dead_lettered, 1);
+                        self.hub.meter.dead_letters.add(1);
+                    }
                     Err(error) => tracing::warn!(
                         topic = %self.hub.topic, group = %self.hub.name, %error,
                         "a dead letter was not stored; it is tried again"

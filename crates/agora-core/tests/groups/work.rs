@@ -1,100 +1,19 @@
-//! Groups over the in-memory transport, as an application uses them. Time is paused.
-#![allow(clippy::unwrap_used, reason = "a test")]
+//! Who handles what, how often, and what becomes of what nobody can handle.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agora_core::ErrorKind;
-use agora_core::bus::{Bus, BusConfig, Delivery, Failed, Group, Job, Missing, Start, Work};
-use agora_core::event::{DeadLetter, Event, Key, Redriven};
-use agora_core::id::{ClusterName, NodeName, TopicName};
+use agora_core::bus::{Bus, BusConfig, Failed, Missing, Start, Work};
+use agora_core::event::{Event, Redriven};
+use agora_core::id::{ClusterName, NodeName};
 use agora_core::live::Reason;
-use agora_core::memory::{GroupStyle, PublishFault, Space, SpaceConfig};
+use agora_core::memory::{PublishFault, Space, SpaceConfig};
 use agora_core::transport::{Address, Framing, GroupStart, OutFrame, TopicSettings, TopicSpec, Transport};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-const LOG: &str = "shop.events.order";
-const GROUP: &str = "shipping";
-const DEAD: &str = "shop.events.order.shipping.dead";
-const SOON: Duration = Duration::from_secs(600);
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Order(u64, u64);
-
-impl Event for Order {
-    const KIND: &'static str = "test.order";
-
-    fn key(&self) -> Option<Key<'_>> {
-        Some(self.0.into())
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Other;
-
-impl Event for Other {
-    const KIND: &'static str = "test.other";
-}
-
-fn topic() -> TopicName {
-    TopicName::new(LOG).unwrap()
-}
-
-async fn join_with(space: &Space, node: &str, settings: TopicSettings) -> Bus {
-    let mut config = BusConfig::new(ClusterName::new("test").unwrap(), NodeName::new(node).unwrap());
-    config.seed = Some(node.bytes().map(u64::from).sum());
-    config.topics.insert(topic(), settings);
-    let bus = Bus::open(space.connect(&config.cluster, &config.node), config).unwrap();
-    bus.ready(SOON).await.unwrap();
-    bus
-}
-
-async fn join(space: &Space, node: &str) -> Bus {
-    join_with(space, node, TopicSettings::LOG.framing(Framing::Each)).await
-}
-
-async fn group(bus: &Bus) -> Group<Order> {
-    bus.group(LOG, GROUP).typed::<Order>().attempts(3).await.unwrap()
-}
-
-/// Publishes all at once: in one frame where the framing allows it.
-async fn publish(bus: &Bus, orders: impl IntoIterator<Item = Order>) {
-    let publisher = bus.publisher(LOG).unwrap();
-    let all: Vec<_> = orders.into_iter().map(|order| publisher.publish(&order)).collect();
-    for one in all {
-        one.await.unwrap();
-    }
-}
-
-async fn work(group: &mut Group<Order>) -> Work<Order> {
-    tokio::time::timeout(SOON, group.try_next()).await.expect("nothing came").unwrap().expect("it ended")
-}
-
-async fn job(group: &mut Group<Order>) -> Job<Order> {
-    match work(group).await {
-        Work::Job(job) => job,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn idle(group: &mut Group<Order>, time: Duration) {
-    let next = tokio::time::timeout(time, group.try_next()).await;
-    assert!(next.is_err(), "{next:?}");
-}
-
-async fn letters(bus: &Bus) -> Vec<DeadLetter> {
-    let mut events = bus.subscribe(DEAD).typed::<DeadLetter>().start(Start::Earliest).await.unwrap();
-    let mut letters = Vec::new();
-    while let Ok(next) = tokio::time::timeout(Duration::from_secs(1), events.try_next()).await {
-        match next.unwrap().unwrap() {
-            Delivery::Event(letter) => letters.push(letter.into_event()),
-            other => panic!("{other:?}"),
-        }
-    }
-    letters
-}
+use crate::support::*;
 
 #[tokio::test(start_paused = true)]
 async fn members_share_the_work_and_each_event_is_handled_once() {
@@ -515,94 +434,4 @@ async fn what_cannot_be_is_said_before_anything_is_joined() {
     let bus = Bus::open(peers.connect(&config.cluster, &config.node), config).unwrap();
     assert_eq!(bus.group(LOG, GROUP).await.unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(bus.admin().unwrap_err().kind(), ErrorKind::Unsupported);
-}
-
-/// Lets the tasks hear what the backend has told them.
-async fn heard() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
-}
-
-/// A space where a lane belongs to one member at a time.
-fn by_lane() -> Space {
-    Space::new(SpaceConfig { groups: GroupStyle::Lanes, ..SpaceConfig::default() })
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lane_moves_when_what_runs_has_ended_and_nothing_is_handled_twice() {
-    let space = by_lane();
-    let (a, b) = (join(&space, "a").await, join(&space, "b").await);
-    let mut first = group(&a).await;
-    publish(&a, (0..5).map(|n| Order(n, n))).await;
-    let held = job(&mut first).await;
-    let also = job(&mut first).await;
-    assert_eq!((held.1, also.1), (0, 1));
-    let mut second = group(&b).await;
-    heard().await;
-    // The lane is asked back: nothing more is begun here, and nothing there before what runs has ended.
-    idle(&mut first, Duration::from_secs(5)).await;
-    idle(&mut second, Duration::from_secs(5)).await;
-    held.ack();
-    also.ack();
-    let mut rest = Vec::new();
-    for _ in 0..3 {
-        let job = job(&mut second).await;
-        rest.push(job.1);
-        job.ack();
-    }
-    assert_eq!(rest, [2, 3, 4]);
-    idle(&mut first, Duration::from_secs(60)).await;
-    second.leave(SOON).await.unwrap();
-    // It comes back to whoever is left.
-    publish(&a, [Order(9, 9)]).await;
-    assert_eq!(job(&mut first).await.1, 9);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lane_moves_in_the_middle_of_a_frame_and_its_settled_events_are_handled_by_nobody_twice_here() {
-    let space = by_lane();
-    let batch = TopicSettings::LOG;
-    let (a, b) = (join_with(&space, "a", batch).await, join_with(&space, "b", batch).await);
-    let mut first = group(&a).await;
-    // Three events of one key in one frame: the second begins when the first is settled.
-    publish(&a, (0..3).map(|n| Order(7, n))).await;
-    let held = job(&mut first).await;
-    let mut second = group(&b).await;
-    idle(&mut second, Duration::from_secs(5)).await;
-    held.ack();
-    // The frame was not done: the next owner gets it whole.
-    let mut there = Vec::new();
-    for _ in 0..3 {
-        let job = job(&mut second).await;
-        there.push(job.1);
-        job.ack();
-    }
-    assert_eq!(there, [0, 1, 2]);
-    second.leave(SOON).await.unwrap();
-    publish(&a, [Order(7, 3)]).await;
-    assert_eq!(job(&mut first).await.1, 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_owner_that_was_stopped_loses_its_lane_and_its_late_word_changes_nothing() {
-    let space = by_lane();
-    let (a, b) = (join(&space, "a").await, join(&space, "b").await);
-    let mut first = group(&a).await;
-    publish(&b, [Order(1, 10), Order(2, 20)]).await;
-    let held = job(&mut first).await;
-    space.faults().pause("a");
-    let mut second = group(&b).await;
-    let again = job(&mut second).await;
-    assert_eq!(again.1, 10);
-    space.faults().resume("a");
-    heard().await;
-    // The zombie says that it is done; the work is another's.
-    held.ack();
-    idle(&mut first, Duration::from_secs(5)).await;
-    again.ack();
-    let last = job(&mut second).await;
-    assert_eq!(last.1, 20);
-    heard().await;
-    let admin = b.admin().unwrap();
-    let name = second.name().clone();
-    assert_eq!(admin.describe_group(&topic(), &name).await.unwrap().lag(), 1);
 }
