@@ -110,7 +110,7 @@ async fn a_node_that_has_not_joined_yet_lives_and_is_not_ready() {
     let _alone = alone().await;
     let faults = Space::named("http-early").unwrap().faults();
     faults.isolate("early");
-    let args = ["--url", "memory:http-early", "--node", "early", "--connect-timeout", "10ms"];
+    let args = ["--url", "memory:http-early", "--node", "early", "--connect-timeout", "100ms"];
     let (mut node, at) = node(&args).await;
     assert_eq!(get(&at, "/livez").await.status, 200);
     node.error_with("trying on").await;

@@ -34,7 +34,7 @@ impl FlawedInbox {
         match self.flaw {
             Flaw::LosesLiveMessages => got.retain(|_| {
                 self.read += 1;
-                self.read % 10 != 0
+                !self.read.is_multiple_of(10)
             }),
             Flaw::HidesWhatItDropped => got.retain(|one| matches!(one, Inbound::Message(_))),
             Flaw::SmallOvertakesLarge => got.sort_by_key(|one| match one {
@@ -111,7 +111,7 @@ impl FlawedLog {
         match self.flaw {
             Flaw::LosesRecords => got.retain(|one| {
                 self.read += u64::from(is_record(one));
-                !is_record(one) || self.read % 10 != 0
+                !is_record(one) || !self.read.is_multiple_of(10)
             }),
             Flaw::ReversesRecords => got.reverse(),
             Flaw::PlacesStandStill => got.iter_mut().for_each(|one| {
