@@ -11,6 +11,7 @@ use agora_core::ErrorKind;
 use agora_core::live::Reason;
 
 use crate::sim::Fault;
+pub use logs::{Durable, From, LogWhat, Place, Stands};
 
 /// One life of a node: its index, and how often it was started, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -300,6 +301,8 @@ pub enum What {
     Overrun(Life, Option<Topic>),
     /// The transport of a node told it that its subscription was interrupted.
     Interrupted(Life),
+    /// Something happened to a log.
+    Log(LogWhat),
 }
 
 /// Something that happened, and when.
@@ -331,4 +334,5 @@ impl History {
     }
 }
 
+mod logs;
 mod text;

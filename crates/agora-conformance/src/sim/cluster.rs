@@ -9,11 +9,12 @@ use agora_core::Result;
 use agora_core::bus::{BusConfig, Clock};
 use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::memory::{Faults, LinkFaults, MemoryTransport, SERVER, Space, SpaceConfig};
-use agora_core::transport::{Address, OutFrame, Transport};
+use agora_core::transport::{Address, OutFrame, TopicSettings, Transport};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::audit::Auditor;
 use super::fault::{Fault, Line, Place};
 use super::node::Node;
 use super::plan::{Act, Plan};
@@ -29,6 +30,9 @@ pub(super) struct Cluster<'a> {
     space: Space,
     faults: Faults,
     intruder: MemoryTransport,
+    auditor: Auditor,
+    /// A server that is down changes nothing in its logs.
+    server_down: bool,
     recorder: Recorder,
     rng: fastrand::Rng,
     clock: Clock,
@@ -42,7 +46,7 @@ pub(super) struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     pub(super) fn new(plan: &'a Plan) -> Result<Self> {
         let name = ClusterName::new("sim")?;
-        let topics = (0..plan.topics).map(|n| TopicName::new(&format!("topic.{n}")));
+        let topics = (0..plan.topics + plan.logs).map(|n| TopicName::new(&format!("topic.{n}")));
         let topics = Arc::new(topics.collect::<Result<Vec<_>>>()?);
         let config = SpaceConfig {
             seed: plan.seed,
@@ -56,6 +60,8 @@ impl<'a> Cluster<'a> {
         Ok(Self {
             faults: space.faults(),
             intruder: space.connect(&name, &NodeName::new("intruder")?),
+            auditor: Auditor::new(space.connect(&name, &NodeName::new("auditor")?)),
+            server_down: false,
             recorder: Recorder::new(&name, &topics),
             rng: fastrand::Rng::with_seed(!plan.seed),
             clock: Clock::simulated(),
@@ -76,6 +82,9 @@ impl<'a> Cluster<'a> {
     /// Carries out the plan, and returns what happened.
     pub(super) async fn run(mut self) -> Result<History> {
         let plan = self.plan;
+        for log in plan.logs() {
+            self.auditor.open(log, &self.topics[usize::from(log.0)]).await?;
+        }
         let mut healed = false;
         for (at, act) in &plan.acts {
             if *at > plan.heal_at && !healed {
@@ -92,6 +101,9 @@ impl<'a> Cluster<'a> {
         self.probe()?;
         self.sleep_until(plan.end_at).await;
         self.nodes.values().for_each(Node::look);
+        for log in plan.logs() {
+            self.audit(log).await?;
+        }
         Ok(self.recorder.end())
     }
 
@@ -112,7 +124,7 @@ impl<'a> Cluster<'a> {
     fn probe(&mut self) -> Result<()> {
         self.recorder.record(What::Probing);
         for node in self.nodes.values_mut() {
-            for topic in (0..self.plan.topics).map(Topic) {
+            for topic in (0..self.plan.topics + self.plan.logs).map(Topic) {
                 node.publish(topic, 1, 0, true)?;
             }
         }
@@ -141,6 +153,7 @@ impl<'a> Cluster<'a> {
         let (Act::Publish { node, .. }
         | Act::Flush(node)
         | Act::Subscribe { node, .. }
+        | Act::Read { node, .. }
         | Act::Unsubscribe(node)) = act
         else {
             return Ok(());
@@ -153,6 +166,10 @@ impl<'a> Cluster<'a> {
             Act::Flush(_) => node.flush(),
             Act::Subscribe { topics, own, pace, .. } => {
                 node.subscribe(Sub(self.subs), topics.clone(), *own, *pace);
+                self.subs += 1;
+            }
+            Act::Read { topic, from, durable, saves, pace, .. } => {
+                node.read(Sub(self.subs), *topic, *from, *durable, *saves, *pace);
                 self.subs += 1;
             }
             Act::Unsubscribe(_) => node.unsubscribe(),
@@ -170,6 +187,9 @@ impl<'a> Cluster<'a> {
         config.clock = self.clock;
         config.seed = Some(self.rng.u64(..));
         config.limits.memory_bytes = self.plan.memory_bytes;
+        for log in self.plan.logs() {
+            config.topics.insert(self.topics[usize::from(log.0)].clone(), TopicSettings::LOG);
+        }
         config.limits.publish_timeout = self.plan.publish_timeout;
         let transport = self.space.connect(&self.name, &name);
         let rng = self.rng.fork();
@@ -179,6 +199,12 @@ impl<'a> Cluster<'a> {
     }
 
     async fn fault(&mut self, fault: &Fault) -> Result<()> {
+        if let Fault::Trim(log, _) | Fault::Rewind(log, _) | Fault::Replace(log) = fault {
+            if self.server_down {
+                return Ok(());
+            }
+            self.audit(*log).await?;
+        }
         self.recorder.record(What::Fault(fault.clone()));
         let faults = &self.faults;
         match fault {
@@ -189,8 +215,23 @@ impl<'a> Cluster<'a> {
             Fault::Rejoin(node) => faults.rejoin(&name_of(*node)),
             Fault::Pause(node) => faults.pause(&name_of(*node)),
             Fault::Resume(node) => faults.resume(&name_of(*node)),
-            Fault::ServerDown => faults.server_down(),
-            Fault::ServerUp => faults.server_up(),
+            Fault::ServerDown => {
+                self.server_down = true;
+                faults.server_down();
+            }
+            Fault::ServerUp => {
+                self.server_down = false;
+                faults.server_up();
+            }
+            Fault::Trim(log, keep) => faults.trim_log(self.name_of(*log), (*keep).into()),
+            Fault::Rewind(log, lost) => {
+                faults.rewind_log(self.name_of(*log), (*lost).into());
+                self.auditor.rewound(*log, (*lost).into());
+            }
+            Fault::Replace(log) => {
+                faults.replace_log(self.name_of(*log));
+                self.auditor.replaced(*log);
+            }
             Fault::Refuse(node, permille, how) => self.recorder.set_refusal(*node, *permille, *how),
             Fault::SlowAnswer(node, ms) => {
                 let most = Duration::from_millis((*ms).into());
@@ -204,11 +245,21 @@ impl<'a> Cluster<'a> {
                 tokio::time::advance(*length).await;
             }
             Fault::HealAll => {
+                self.server_down = false;
                 faults.clear();
                 self.recorder.clear_faults();
             }
         }
         Ok(())
+    }
+
+    /// Writes down what stands in a log.
+    async fn audit(&mut self, log: Topic) -> Result<()> {
+        self.auditor.look(log, &self.topics[usize::from(log.0)], &self.recorder).await
+    }
+
+    fn name_of(&self, topic: Topic) -> &str {
+        self.topics[usize::from(topic.0)].as_str()
     }
 
     /// Sends frames again that were sent on `from`, in any order.

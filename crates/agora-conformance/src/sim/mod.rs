@@ -4,12 +4,14 @@
 //! [`History`], and the [`judge`] tells what in it breaks a promise. Time is virtual, every
 //! random number comes from the seed, and there is one thread: a seed repeats to the byte.
 
+mod audit;
 mod cluster;
 mod draw;
 mod fault;
 mod node;
 mod note;
 mod plan;
+mod reader;
 mod recorder;
 mod tap;
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use agora_core::id::{SourceId, TopicName};
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Hint, Inbound, Inbox, Link, OutFrame, Outcome, PublishFailed,
-    TopicInfo, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, CursorStore, Fence, Hint, Inbound, Inbox, Link, LogInbox, LogStart,
+    OutFrame, Outcome, PublishFailed, TopicInfo, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -15,7 +15,12 @@ use tokio::time::Instant;
 
 use super::fault::{Damage, Refusal};
 use super::recorder::Recorder;
-use crate::history::{Life, What};
+use crate::history::{Life, Sub, What};
+
+tokio::task_local! {
+    /// The subscription that a task begins, so that the taking of a name can be told from that by another.
+    pub(super) static SUB: Sub;
+}
 
 type Rng = Arc<Mutex<fastrand::Rng>>;
 
@@ -92,12 +97,44 @@ impl<T: Transport> Transport for Tap<T> {
         Ok(Box::new(TapInbox { inner, topic: topic.clone(), life, recorder, rng }))
     }
 
+    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        self.inner.open_log(topic, from).await
+    }
+
+    fn cursors(&self) -> Option<&dyn CursorStore> {
+        self.inner.cursors().is_some().then_some(self)
+    }
+
     async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {
         self.inner.announce(me).await
     }
 
     async fn close(&self, by: Instant) -> Result<()> {
         self.inner.close(by).await
+    }
+}
+
+#[async_trait]
+impl<T: Transport> CursorStore for Tap<T> {
+    async fn take(&self, topic: &TopicName, name: &str) -> Result<(Fence, Option<Vec<u8>>)> {
+        let taken = self.store()?.take(topic, name).await?;
+        if let Ok(sub) = SUB.try_with(|sub| *sub) {
+            self.recorder.taken(sub, topic, name, taken.0, taken.1.as_deref());
+        }
+        Ok(taken)
+    }
+
+    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+        let saved = self.store()?.save(topic, name, fence, cursor).await;
+        self.recorder.saved(topic, name, fence, cursor, &saved);
+        saved
+    }
+}
+
+impl<T: Transport> Tap<T> {
+    fn store(&self) -> Result<&dyn CursorStore> {
+        let store = self.inner.cursors();
+        store.ok_or_else(|| Error::unsupported("cursors", "take a space with a server"))
     }
 }
 
