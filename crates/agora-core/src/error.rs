@@ -127,7 +127,11 @@ impl Error {
     /// A detail: a name and what was found. Never a secret.
     #[must_use]
     pub fn context(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((name, value.to_string()));
+        let value = value.to_string();
+        // Said on the way down already, it is not said again.
+        if !self.0.context.iter().any(|(known, said)| *known == name && *said == value) {
+            self.0.context.push((name, value));
+        }
         self
     }
 

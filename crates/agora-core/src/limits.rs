@@ -83,6 +83,8 @@ pub const CURSOR_SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The most frames of which a member of a group remembers what it settled after it has given them away. An older one that
 /// is given out to it anew is handled again.
 pub const GROUP_SETTLED_MAX: usize = 65_536;
+/// The longest reason of a dead letter, in bytes. A longer one is cut.
+pub const REASON_BYTES_MAX: usize = 2 << 10;
 /// The most records that a member of a group holds at once. Further ones stay with the backend.
 pub const GROUP_RECORDS_MAX: usize = 1024;
 /// The most sources that a topic keeps track of, ended ones included. Frames of further ones are dropped and

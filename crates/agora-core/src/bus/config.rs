@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, TopicName};
 use crate::limits::{Limits, TAG_BYTES_MAX, TAGS_MAX};
 use crate::membership::MembershipConfig;
-use crate::transport::{TopicKind, TopicSettings, TopicSpec};
+use crate::transport::{Framing, TopicKind, TopicSettings, TopicSpec};
 
 /// What a bus is told when it opens. Plain data.
 #[derive(Clone, Debug)]
@@ -53,9 +53,13 @@ impl BusConfig {
         }
     }
 
-    /// What a topic is. Names that end in `.dead` are logs: dead letters lie there.
+    /// What a topic is. Names that end in `.dead` are logs of one event a message: dead letters
+    /// lie there.
     pub fn settings_of(&self, topic: &TopicName) -> TopicSettings {
-        let usual = if topic.is_dead_letters() { TopicSettings::LOG } else { TopicSettings::LIVE };
+        let usual = match topic.is_dead_letters() {
+            true => TopicSettings::LOG.framing(Framing::Each),
+            false => TopicSettings::LIVE,
+        };
         self.topics.get(topic).copied().unwrap_or(usual)
     }
 

@@ -5,23 +5,27 @@
 //! | `sender` | published topic | forms frames, sends them in order, answers receivers |
 //! | `topic` | subscribed live topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
 //! | `log` | log of a subscription | reads records, lets [`log::Reader`](crate::log::Reader) judge them, hands over |
+//! | `group` | place in a group | takes records, lets [`group::Tracker`](crate::group::Tracker) judge them, settles |
 //! | `control` | bus | heartbeats, failure detection, and the way of hellos and asks to the senders |
 //!
 //! Only `control` waits for another task: it hands verdicts to `topic`, which waits for nobody. What else does not fit
 //! into a queue between them is dropped, and repeated by whoever needs it; and none waits for the application: what
 //! it does not take in time is a [`Gap`].
 
+mod admin;
 mod backlog;
 mod clock;
 mod config;
 mod control;
 mod delivery;
+mod group;
 mod log;
 mod members;
 mod progress;
 mod publisher;
 mod queue;
 mod role;
+mod scan;
 mod sender;
 mod shared;
 mod signal;
@@ -31,7 +35,7 @@ mod subscription;
 mod topic;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -39,12 +43,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use admin::Administration;
 pub use clock::Clock;
 pub use config::BusConfig;
 pub use delivery::{Delivery, Foreign, Gap, Missing, Received};
+pub use group::{Attempt, Failed, ForeignJob, Group, Job, JoinGroup, Work};
 pub use members::{MemberChange, Members};
 pub use publisher::Publisher;
 pub use queue::{Publish, Receipt};
+pub use scan::{Peeked, PeekedWhat};
 pub use stats::Stats;
 pub use subscription::{Start, Subscribe, Subscription, Topics};
 
@@ -56,6 +63,7 @@ use crate::log::{Progress, Reader};
 use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSettings, Transport};
 use backlog::Backlog;
 use control::{ControlCommand, ControlTask};
+use group::Hub;
 use log::LogTask;
 use queue::{Queue, closed, lock};
 use sender::{SenderCommand, SenderTask};
@@ -89,6 +97,7 @@ struct Inner {
 struct State {
     tasks: JoinSet<()>,
     senders: BTreeMap<TopicName, SenderHandle>,
+    groups: Vec<Weak<Hub>>,
     closing: bool,
 }
 
@@ -125,7 +134,7 @@ impl Bus {
         tasks.spawn_on(control::follow_link(shared.clone(), link), &runtime);
         tasks.spawn_on(control::send_outbox(shared.clone(), outgoing), &runtime);
         tasks.spawn_on(ControlTask::new(shared.clone(), control_commands).run(), &runtime);
-        let state = State { tasks, senders: Default::default(), closing: false };
+        let state = State { tasks, senders: Default::default(), groups: Vec::new(), closing: false };
         Ok(Self(Arc::new(Inner { shared, runtime, attaching: Default::default(), state: Mutex::new(state) })))
     }
 
@@ -257,6 +266,26 @@ impl Bus {
         Subscribe::new(self.clone(), topics.names())
     }
 
+    /// Describes a place in a group of a log; awaiting it joins. Each event is handled by one member of the group, at
+    /// least once; what fails is tried again, and in the end goes to the dead letters: the log `<topic>.<group>.dead`,
+    /// whose events are [`DeadLetter`](crate::event::DeadLetter)s and which [`redrive`](Bus::redrive) sends back.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: agora_core::bus::Bus) -> agora_core::Result<()> {
+    /// use agora_core::bus::Failed;
+    /// let mut jobs = bus.group("shop.events.order", "shipping").await?;
+    /// jobs.run(16, |job| async move {
+    ///     let order = std::str::from_utf8(job.body()).map_err(Failed::reject)?;
+    ///     println!("try {} of order {order}", job.attempt());
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn group(&self, topic: &str, name: &str) -> JoinGroup {
+        JoinGroup::new(self.clone(), topic, name)
+    }
+
     /// The other members of the cluster, as this node sees them.
     pub fn members(&self) -> Members {
         Members::new(self.shared())
@@ -300,6 +329,8 @@ impl Bus {
     /// Dropped before it returns, the bus is half closed; drop it.
     pub async fn close(&self, within: Duration) -> Result<()> {
         let by = Instant::now() + within;
+        // First the groups: what they settle may still publish dead letters.
+        self.leave_groups(by).await;
         let senders: Vec<SenderHandle> = {
             let mut state = lock(&self.0.state);
             state.closing = true;
@@ -318,6 +349,27 @@ impl Bus {
             senders.iter().for_each(|s| s.queue.fail(&error));
             self.shut_down(by).await.and(Err(error))
         }
+    }
+
+    /// Leaves all groups. What is not settled by `by` is given out again when its lease has ended.
+    async fn leave_groups(&self, by: Instant) {
+        let groups: Vec<Arc<Hub>> =
+            lock(&self.0.state).groups.drain(..).filter_map(|group| group.upgrade()).collect();
+        groups.iter().for_each(|group| group.leave());
+        for group in groups {
+            let _ = tokio::time::timeout_at(by, group.wait_ended()).await;
+        }
+    }
+
+    /// Makes a group known, so that closing the bus leaves it. Answers how much memory it may use.
+    pub(crate) fn add_group(&self, hub: &Arc<Hub>) -> Result<usize> {
+        let mut state = lock(&self.0.state);
+        if state.closing {
+            return Err(closed());
+        }
+        state.groups.retain(|group| group.strong_count() > 0);
+        state.groups.push(Arc::downgrade(hub));
+        Ok(self.config().limits.receive_bytes() / 4 / state.groups.len())
     }
 
     async fn leave(&self, senders: &[SenderHandle], heads: Vec<(u64, u64)>, by: Instant) {

@@ -68,6 +68,14 @@ counters! {
     sources_refused,
     /// Heartbeats of nodes beyond those that are kept track of.
     members_refused,
+    /// Events of groups that were handled.
+    handled,
+    /// Tries of events of groups that failed and were to be made again.
+    retried,
+    /// Events of groups that went to the dead letters.
+    dead_lettered,
+    /// Records that a backend gave out to a group for a second time or more often.
+    redelivered,
     /// Repair requests sent.
     asks_sent,
     /// Heartbeats sent.

@@ -17,7 +17,7 @@ use super::stats::add;
 use super::topic::Piece;
 use crate::codec::{Frame, Record, RecordCursor};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Events;
+use crate::event::{Events, Redriven};
 use crate::id::{StreamId, TopicName};
 use crate::live::Reason;
 use crate::log::{Cursor, LaneCursor, Progress, Reader};
@@ -380,6 +380,10 @@ impl<E: Events> Subscription<E> {
         let counters = &self.bus.shared().counters;
         while let Some(record) = current.cursor.next(&current.frame) {
             if record.seq() < current.from {
+                continue;
+            }
+            // It was here before, as itself; now it is for one group.
+            if current.progress.is_some() && record.is::<Redriven>() {
                 continue;
             }
             let reason = match E::from_record(&record) {

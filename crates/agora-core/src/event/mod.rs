@@ -27,6 +27,7 @@ pub mod builtin;
 mod error;
 mod key;
 mod kinds;
+mod letters;
 mod raw;
 
 use serde::Serialize;
@@ -36,6 +37,7 @@ pub use crate::codec::body::Body;
 pub use error::DecodeError;
 pub use key::Key;
 pub use kinds::Events;
+pub use letters::{DeadLetter, LetterOrigin, Redriven};
 pub use raw::RawBytes;
 
 use crate::codec::body;

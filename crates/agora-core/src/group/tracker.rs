@@ -222,7 +222,10 @@ impl<T: Clone> Tracker<T> {
         match verdict {
             Verdict::Done => self.settle(slot),
             Verdict::Retry(reason) => self.fail(now, slot, reason),
-            Verdict::Reject(reason) => self.give_up(slot, reason),
+            Verdict::Reject(reason) => {
+                self.count(slot);
+                self.give_up(slot, reason);
+            }
             Verdict::Release => {
                 self.set(slot, State::Parked);
                 self.leave_line(slot);
@@ -418,11 +421,10 @@ impl<T: Clone> Tracker<T> {
     }
 
     fn fail(&mut self, now: Instant, slot: Slot, reason: String) {
-        let Some(frame) = self.frames.get_mut(&slot.frame) else { return };
+        let Some(frame) = self.frames.get(&slot.frame) else { return };
         let tries = frame.attempt_of(slot.index);
-        let Some(event) = frame.events.get_mut(slot.index) else { return };
-        event.failures = event.failures.saturating_add(1);
-        let failures = event.failures;
+        let failures = self.count(slot);
+        let Some(frame) = self.frames.get(&slot.frame) else { return };
         if tries >= self.policy.attempts_max {
             return self.give_up(slot, reason);
         }
@@ -432,6 +434,14 @@ impl<T: Clone> Tracker<T> {
         } else {
             self.park(slot);
         }
+    }
+
+    /// Counts a failed try, and answers how many there were.
+    fn count(&mut self, slot: Slot) -> u32 {
+        let frame = self.frames.get_mut(&slot.frame);
+        let Some(event) = frame.and_then(|frame| frame.events.get_mut(slot.index)) else { return 1 };
+        event.failures = event.failures.saturating_add(1);
+        event.failures
     }
 
     /// It is to be stored among the dead letters, unless it is another's by now.

@@ -36,14 +36,29 @@ pub struct SpaceConfig {
     pub inbox_messages_max: usize,
     /// The same bound in bytes; one message alone always fits. Default 64 MiB.
     pub inbox_bytes_max: usize,
-    /// The most records that a log keeps; the oldest leave first. Default 65 536.
+    /// The most records that a log keeps; the oldest leave first. No more are with the members of a group at once.
+    /// Default 65 536.
     pub log_records_max: usize,
     /// The same bound in bytes; one record alone always fits. Default 64 MiB.
     pub log_bytes_max: usize,
+    /// How groups share. Default [`GroupStyle::Leases`].
+    pub groups: GroupStyle,
     /// The time of day when the first node connected, to which the time that has passed on tokio's clock is added
     /// wherever a time of day is shown ([`Link`](crate::transport::Link)). Default: the first second of 2026 (UTC),
     /// not the system's clock, so that histories repeat to the byte.
     pub wall_clock_start: SystemTime,
+}
+
+/// How the members of a group share the records of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupStyle {
+    /// Each record goes to one member for a time, in the order of keys
+    /// ([`GroupOrder::Key`](crate::transport::GroupOrder::Key)). As NATS and Redis do it, with an order that they have not.
+    #[default]
+    Leases,
+    /// The one lane of a log belongs to one member, and goes to the newest one that joins, which the owner is asked for
+    /// ([`GroupOrder::Lane`](crate::transport::GroupOrder::Lane)). As Kafka does it.
+    Lanes,
 }
 
 impl Default for SpaceConfig {
@@ -57,6 +72,7 @@ impl Default for SpaceConfig {
             inbox_bytes_max: 64 << 20,
             log_records_max: 65_536,
             log_bytes_max: 64 << 20,
+            groups: GroupStyle::Leases,
             wall_clock_start: UNIX_EPOCH + Duration::from_secs(1_767_225_600),
         }
     }

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::group::Departure;
 use super::network::NodeIx;
 use super::state::{EndpointId, State};
 use crate::transport::Link;
@@ -23,6 +24,9 @@ impl State {
         match self.network.why_down(endpoint.node) {
             Some(why) if was_up => {
                 endpoint.link.send_replace(self.down(now, why));
+                for group in self.logs.groups_mut() {
+                    group.depart_all(now, id, Departure::OutOfReach);
+                }
             }
             None if !was_up => {
                 for id in &endpoint.inboxes {
@@ -49,6 +53,9 @@ impl State {
         self.paused.insert(node);
         for inbox in self.inboxes.values_mut().filter(|inbox| inbox.node == node) {
             inbox.queue.pause(now);
+        }
+        for id in self.endpoints_of(node) {
+            self.logs.groups_mut().for_each(|group| group.falls_silent(now, id));
         }
     }
 

@@ -22,6 +22,17 @@ struct Kept {
 #[derive(Default)]
 pub(super) struct Cursors(BTreeMap<Key, Kept>);
 
+impl Cursors {
+    /// Forgets every cursor of a topic. Who may save the next one stays.
+    pub(super) fn forget(&mut self, cluster: &ClusterName, topic: &TopicName) {
+        for ((of, name, _), kept) in &mut self.0 {
+            if of == cluster && name == topic {
+                kept.cursor = None;
+            }
+        }
+    }
+}
+
 impl State {
     fn take_cursor(
         &mut self,

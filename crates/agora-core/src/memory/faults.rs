@@ -228,6 +228,32 @@ impl Faults {
         assert!(changed > 0, "no log has the name {topic:?}");
     }
 
+    /// Lets the next `times` settlements of a node in its groups succeed without an answer: they have their effect, and the
+    /// caller gets `OutcomeUnknown`. One that is refused anyway does not count.
+    #[track_caller]
+    pub fn lose_settle_answers(&self, node: &str, times: u32) {
+        let mut state = self.shared.lock();
+        let node = state.network.node_ix(node);
+        state.scripts.lose_settle_answers(node, times);
+    }
+
+    /// Ends every lease in the groups of the log of this name; where lanes are shared out, their owners lose them.
+    #[track_caller]
+    pub fn end_leases(&self, topic: &str) {
+        let now = Instant::now();
+        let changed = self.shared.lock().logs.change_groups(topic, |group| group.end_leases(now));
+        assert!(changed > 0, "no log has the name {topic:?}");
+    }
+
+    /// Asks the owners of lanes of the log of this name to give them up, for the oldest other member, or for themselves
+    /// where they are alone. Without effect on groups by lease.
+    #[track_caller]
+    pub fn rebalance(&self, topic: &str) {
+        let now = Instant::now();
+        let changed = self.shared.lock().logs.change_groups(topic, |group| group.rebalance(now));
+        assert!(changed > 0, "no log has the name {topic:?}");
+    }
+
     /// Lets the results of a node's publishes take their time: the frames leave at once, the result is there after
     /// a delay of its own for each. One that would come after the publish's deadline never comes: the outcome is
     /// unknown.
@@ -242,7 +268,8 @@ impl Faults {
         state.scripts.set_answers(node, range);
     }
 
-    /// Takes every fault back: calms and heals all links, resumes all nodes, forgets what was said about publishes.
+    /// Takes every fault back: calms and heals all links, resumes all nodes, forgets what was said about
+    /// publishes and settlements.
     /// Every history ends so before it is judged.
     pub fn clear(&self) {
         let now = Instant::now();

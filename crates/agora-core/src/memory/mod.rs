@@ -51,14 +51,20 @@
 //! way to one, and what a paused node holds back. What does not fit an inbox is named by
 //! [`Inbound::Dropped`](crate::transport::Inbound::Dropped) where it would have stood.
 
+mod admin;
 mod config;
 mod control;
 mod cursors;
 mod faults;
+mod group;
+mod group_inbox;
 mod hints;
 mod inbox;
+mod lane;
+mod leases;
 mod link_faults;
-mod log;
+mod log_inbox;
+mod logs;
 mod network;
 mod node;
 mod queue;
@@ -69,7 +75,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use config::SpaceConfig;
+pub use config::{GroupStyle, SpaceConfig};
 pub use faults::Faults;
 pub use link_faults::{DELAY_MAX, LinkFaults};
 pub use network::{FaultCounts, SERVER};

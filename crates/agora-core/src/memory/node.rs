@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::config::GroupStyle;
 use super::inbox::MemoryInbox;
 use super::route::Answer;
 use super::space::Shared;
@@ -16,14 +17,15 @@ use super::state::{BACKEND, EndpointId, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
-    Address, BoxFuture, Capabilities, CursorStore, Durability, GroupOrder, Hint, Inbox, Link, LogInbox,
-    LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec, Transport,
+    Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
+    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind,
+    TopicSpec, Transport,
 };
 
-const NO_LOG: &str =
+pub(super) const NO_LOG: &str =
     "a space of peers keeps nothing; set `echo_via_server`, or take a backend that stores what is published";
-const NO_GROUP: &str = "a space in memory has no groups yet; take a backend with groups";
-const NO_ADMIN: &str = "a space of peers keeps nothing that could be looked into; set `echo_via_server`";
+const NO_GROUP: &str =
+    "a space of peers keeps nothing to share out; set `echo_via_server`, or take a backend with groups";
 
 /// One node's connection to a [`Space`](super::Space).
 ///
@@ -40,14 +42,19 @@ impl MemoryTransport {
     pub(super) fn new(shared: Arc<Shared>, cluster: &ClusterName, node: &NodeName) -> Self {
         let mut state = shared.lock();
         let kept = if state.config.echo_via_server { Support::Yes } else { Support::No { instead: NO_LOG } };
+        let group =
+            if state.config.echo_via_server { Support::Yes } else { Support::No { instead: NO_GROUP } };
         let capabilities = Capabilities {
             backend: BACKEND,
             live: Support::Yes,
             log: kept,
-            group: Support::No { instead: NO_GROUP },
-            group_on_batch: Support::No { instead: NO_GROUP },
-            group_order: GroupOrder::Key,
-            admin: Support::No { instead: NO_ADMIN },
+            group,
+            group_on_batch: group,
+            group_order: match state.config.groups {
+                GroupStyle::Leases => GroupOrder::Key,
+                GroupStyle::Lanes => GroupOrder::Lane,
+            },
+            admin: kept,
             cursors: kept,
             live_durability: Durability::Sent,
             echo_via_server: state.config.echo_via_server,
@@ -77,7 +84,7 @@ impl Transport for MemoryTransport {
         }
         let mut state = self.shared.lock();
         let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
-        state.logs.open(&cluster, &topic.name, topic.kind()).map_err(|error| error.operation("open"))?;
+        state.logs.open(&cluster, topic).map_err(|error| error.operation("open"))?;
         Ok(TopicInfo { lanes: 1 })
     }
 
@@ -121,8 +128,21 @@ impl Transport for MemoryTransport {
         Ok(Box::new(opened.map_err(|error| error.operation("open_log"))?))
     }
 
+    async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        if self.capabilities.group != Support::Yes {
+            let error = Error::unsupported("this space has no groups", NO_GROUP).operation("join_group");
+            return Err(named(error).context("topic", topic).context("group", &group.name));
+        }
+        let joined = self.shared.lock().join_group(Arc::clone(&self.shared), self.id, topic, group);
+        Ok(Box::new(joined.map_err(|error| error.operation("join_group"))?))
+    }
+
     fn cursors(&self) -> Option<&dyn CursorStore> {
         (self.capabilities.cursors == Support::Yes).then_some(self)
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        (self.capabilities.admin == Support::Yes).then_some(self)
     }
 
     async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

@@ -29,6 +29,8 @@ pub(super) struct Failures {
 pub(super) struct Scripts {
     failures: BTreeMap<NodeIx, VecDeque<Failures>>,
     answers: BTreeMap<NodeIx, (Duration, Duration)>,
+    /// How many of the next settlements of a node succeed without an answer.
+    unanswered: BTreeMap<NodeIx, u32>,
 }
 
 impl Scripts {
@@ -61,6 +63,18 @@ impl Scripts {
     /// Between which durations a publish of this node takes until its result is there, if not at once.
     pub(super) fn answers(&self, node: NodeIx) -> Option<(Duration, Duration)> {
         self.answers.get(&node).copied()
+    }
+
+    pub(super) fn lose_settle_answers(&mut self, node: NodeIx, times: u32) {
+        let left = self.unanswered.entry(node).or_default();
+        *left = left.saturating_add(times);
+    }
+
+    /// Does the answer of this settlement get lost?
+    pub(super) fn loses_settle_answer(&mut self, node: NodeIx) -> bool {
+        let Some(left) = self.unanswered.get_mut(&node).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        true
     }
 
     pub(super) fn clear(&mut self) {

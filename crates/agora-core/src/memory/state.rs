@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::config::SpaceConfig;
 use super::cursors::Cursors;
+use super::group::Departure;
 use super::hints::Announced;
-use super::log::Logs;
+use super::logs::Logs;
 use super::network::{Network, NodeIx};
 use super::queue::{Parcel, Queue, Room};
 use super::script::Scripts;
@@ -30,6 +31,7 @@ pub(super) type InboxId = u64;
 pub(super) struct Endpoint {
     pub(super) cluster: ClusterName,
     pub(super) node: NodeIx,
+    pub(super) name: NodeName,
     pub(super) link: watch::Sender<Link>,
     pub(super) inboxes: Vec<InboxId>,
     /// What the node has sent since it was paused.
@@ -90,7 +92,7 @@ impl State {
         }
     }
 
-    fn next_id(&mut self) -> u64 {
+    pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
@@ -118,6 +120,7 @@ impl State {
         node: &NodeName,
     ) -> (EndpointId, watch::Receiver<Link>) {
         self.started.get_or_insert(now);
+        let name = node.clone();
         let node = self.network.ix(node.as_str());
         let (link, link_seen) = watch::channel(match self.network.why_down(node) {
             Some(why) => self.down(now, why),
@@ -126,6 +129,7 @@ impl State {
         let endpoint = Endpoint {
             cluster: cluster.clone(),
             node,
+            name,
             link,
             inboxes: Vec::new(),
             held: VecDeque::new(),
@@ -210,6 +214,9 @@ impl State {
             }
         }
         endpoint.flushed.notify_waiters();
+        for group in self.logs.groups_mut() {
+            group.depart_all(now, id, Departure::Dropped);
+        }
         self.logs.changed.notify_waiters();
         endpoint.link.send_replace(self.down(now, why));
         if let Some(announced) = endpoint.announced {

@@ -10,10 +10,14 @@ use crate::ErrorKind;
 use crate::id::{ClusterName, NodeName, TopicName};
 use crate::transport::{Address, Inbound, Inbox, OutFrame, Outcome, PublishFailed, Transport};
 
+mod admin;
+mod groups;
+mod lanes;
 mod links;
 mod nodes;
 mod plain;
 mod publishing;
+mod retention;
 mod whole;
 
 const TOPIC: &str = "t";

@@ -1,0 +1,192 @@
+//! What the task of a group and the application share: the tracker, and who is to be woken.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::content::Piece;
+use crate::bus::Shared;
+use crate::bus::delivery::Gap;
+use crate::bus::queue::lock;
+use crate::bus::stats::add;
+use crate::error::Error;
+use crate::group::{Begin, JobId, Policy, Tracker, Verdict};
+use crate::id::{GroupName, TopicName};
+use crate::limits::REASON_BYTES_MAX;
+
+/// Gaps that wait for the application, at most; of further ones it is enough to know that there are some.
+const GAPS_MAX: usize = 1024;
+
+/// What a group knows.
+pub(crate) struct State {
+    pub(crate) tracker: Tracker<Piece>,
+    pub(crate) gaps: VecDeque<Gap>,
+    /// How many events are to be ready at once.
+    pub(crate) demand: usize,
+    /// It has ended: in good order, or so.
+    pub(crate) ended: Option<Option<Error>>,
+    /// The application wants to leave.
+    pub(crate) leaving: bool,
+    /// Nobody takes anything any more.
+    pub(crate) abandoned: bool,
+}
+
+/// What the task of a group and the application share.
+pub(crate) struct Hub {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) topic: TopicName,
+    pub(crate) name: GroupName,
+    job_timeout: std::time::Duration,
+    state: Mutex<State>,
+    task: Notify,
+    application: Notify,
+    end: Notify,
+}
+
+/// What the application gets next.
+pub(crate) enum Next {
+    Begin(Begin<Piece>),
+    Gap(Gap),
+    Ended(Option<Error>),
+}
+
+impl Hub {
+    pub(crate) fn new(shared: Arc<Shared>, topic: TopicName, name: GroupName, policy: Policy) -> Self {
+        let job_timeout = policy.job_timeout;
+        let state = State {
+            tracker: Tracker::new(policy),
+            gaps: VecDeque::new(),
+            demand: super::DEMAND,
+            ended: None,
+            leaving: false,
+            abandoned: false,
+        };
+        let (task, application, end) = (Notify::new(), Notify::new(), Notify::new());
+        Self { shared, topic, name, job_timeout, state: Mutex::new(state), task, application, end }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// How long one try may take.
+    pub(crate) fn job_timeout(&self) -> std::time::Duration {
+        self.job_timeout
+    }
+
+    /// Waits until the application has changed something.
+    pub(crate) async fn changed(&self) {
+        self.task.notified().await;
+    }
+
+    pub(crate) fn wake_task(&self) {
+        self.task.notify_one();
+    }
+
+    pub(crate) fn wake_application(&self) {
+        self.application.notify_one();
+    }
+
+    pub(crate) fn demand(&self, events: usize) {
+        self.lock().demand = events;
+        self.wake_task();
+    }
+
+    pub(crate) fn push_gap(&self, gap: Gap) {
+        let mut state = self.lock();
+        if state.gaps.len() < GAPS_MAX && state.gaps.back() != Some(&gap) {
+            state.gaps.push_back(gap);
+        }
+        drop(state);
+        self.wake_application();
+    }
+
+    /// It has ended. The first word counts.
+    pub(crate) fn end(&self, error: Option<Error>) {
+        self.lock().ended.get_or_insert(error);
+        self.wake_application();
+        self.end.notify_waiters();
+    }
+
+    /// The next thing for the application. It keeps its place when the future is dropped.
+    pub(crate) async fn next(&self) -> Next {
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(gap) = state.gaps.pop_front() {
+                    return Next::Gap(gap);
+                }
+                if let Some(begin) = state.tracker.next_job(Instant::now()) {
+                    drop(state);
+                    self.wake_task();
+                    return Next::Begin(begin);
+                }
+                if let Some(ended) = &state.ended {
+                    return Next::Ended(ended.clone());
+                }
+            }
+            self.application.notified().await;
+        }
+    }
+
+    pub(crate) fn verdict(&self, job: JobId, verdict: Verdict) {
+        let counters = &self.shared.counters;
+        let counter = match &verdict {
+            Verdict::Done => Some(&counters.handled),
+            Verdict::Retry(_) => Some(&counters.retried),
+            Verdict::Reject(_) | Verdict::Release => None,
+        };
+        let verdict = cut(verdict);
+        if self.lock().tracker.handle_verdict(Instant::now(), job, verdict)
+            && let Some(counter) = counter
+        {
+            add(counter, 1);
+        }
+        // The next of its key may begin.
+        self.wake_application();
+        self.wake_task();
+    }
+
+    /// Ends it when nothing is worked on any more.
+    pub(crate) fn leave(&self) {
+        self.lock().leaving = true;
+        self.wake_task();
+    }
+
+    pub(crate) fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.wake_task();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn wait_ended(&self) -> Option<Error> {
+        let mut end = pin!(self.end.notified());
+        // From here on it is heard, whether it comes before the look or after it.
+        end.as_mut().enable();
+        loop {
+            if let Some(ended) = &self.lock().ended {
+                return ended.clone();
+            }
+            end.as_mut().await;
+            end.set(self.end.notified());
+            end.as_mut().enable();
+        }
+    }
+}
+
+/// A reason is bounded before it is kept.
+fn cut(verdict: Verdict) -> Verdict {
+    let cut = |mut reason: String| {
+        let end = (0..=REASON_BYTES_MAX).rev().find(|&end| reason.is_char_boundary(end));
+        reason.truncate(end.unwrap_or_default());
+        reason
+    };
+    match verdict {
+        Verdict::Retry(reason) => Verdict::Retry(cut(reason)),
+        Verdict::Reject(reason) => Verdict::Reject(cut(reason)),
+        other => other,
+    }
+}

@@ -1,0 +1,255 @@
+//! The task behind a member of a group: takes records, settles them, and gives lanes back.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::content::{self, Piece};
+use super::hub::Hub;
+use super::letters::bury;
+use crate::bus::Inner;
+use crate::bus::delivery::{Gap, Missing};
+use crate::bus::stats::add;
+use crate::bus::topic::sleep_until;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{Action, Answer, JobId, Record};
+use crate::id::StreamId;
+use crate::limits::GROUP_RECORDS_MAX;
+use crate::live::Reason;
+use crate::transport::{FromGroup, GroupInbox, GroupSpec, Settle, Token};
+
+/// The first and the last pause between tries to join anew.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// What came of something that was begun.
+enum Done {
+    Settled(Token, Settle, Result<()>),
+    Buried(JobId, Result<()>),
+}
+
+/// Lanes that are to be given back, and whom to tell.
+struct Revocation {
+    lanes: Vec<u32>,
+    done: oneshot::Sender<()>,
+}
+
+pub(crate) struct GroupTask {
+    hub: Arc<Hub>,
+    bus: Weak<Inner>,
+    spec: GroupSpec,
+    stream: StreamId,
+    inbox: Box<dyn GroupInbox>,
+    /// At most so much memory is for what is held.
+    bytes_max: usize,
+    begun: JoinSet<Done>,
+    revocations: Vec<Revocation>,
+}
+
+impl GroupTask {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        bus: Weak<Inner>,
+        spec: GroupSpec,
+        inbox: Box<dyn GroupInbox>,
+        bytes_max: usize,
+    ) -> Self {
+        let stream = hub.shared.stream_of(&hub.topic);
+        let (begun, revocations) = (JoinSet::new(), Vec::new());
+        Self { hub, bus, spec, stream, inbox, bytes_max, begun, revocations }
+    }
+
+    /// Runs until the group was left, dropped or lost.
+    pub(crate) async fn run(mut self) {
+        let _ending = Ending(self.hub.clone());
+        let ended = self.work().await;
+        let hub = self.hub.clone();
+        let left = match &ended {
+            Ok(()) => self.inbox.leave().await,
+            Err(_) => Ok(()),
+        };
+        // A bus that is closed ends its groups in good order.
+        let error = ended.and(left).err().filter(|error| error.kind() != ErrorKind::Closed);
+        hub.end(error);
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        let mut inbound = Vec::new();
+        loop {
+            if self.advance() {
+                return Ok(());
+            }
+            let (wanted, timer) = self.wanted();
+            let hub = self.hub.clone();
+            tokio::select! {
+                biased;
+                Some(done) = self.begun.join_next() => self.finish(done),
+                received = self.inbox.recv(wanted, &mut inbound), if wanted > 0 => {
+                    received?;
+                    if self.receive_all(&mut inbound) {
+                        self.rejoin().await?;
+                    }
+                }
+                () = sleep_until(timer) => self.hub.lock().tracker.handle_timeout(Instant::now()),
+                () = hub.changed() => {}
+            }
+        }
+    }
+
+    /// Does what the tracker asks for, and gives back what is free. `true`: it is over.
+    fn advance(&mut self) -> bool {
+        let mut state = self.hub.lock();
+        if state.leaving || state.abandoned {
+            state.tracker.handle_leaving();
+        }
+        while let Some(action) = state.tracker.poll() {
+            match action {
+                Action::Settle(token, how) => {
+                    let settling = self.inbox.settle(token, how);
+                    self.begun.spawn(async move { Done::Settled(token, how, settling.await) });
+                }
+                Action::Bury(burial) => {
+                    let (bus, hub, job) = (self.bus.clone(), self.hub.clone(), burial.job);
+                    self.begun.spawn(async move { Done::Buried(job, bury(bus, hub, burial).await) });
+                }
+            }
+        }
+        for revocation in std::mem::take(&mut self.revocations) {
+            if state.tracker.is_free(&revocation.lanes) {
+                state.tracker.handle_lost(&revocation.lanes);
+                // Whoever asked may have run out of patience.
+                let _ = revocation.done.send(());
+            } else {
+                self.revocations.push(revocation);
+            }
+        }
+        let over = state.abandoned || state.leaving && state.tracker.records() == 0 && self.begun.is_empty();
+        if state.tracker.ready() > 0 || !state.gaps.is_empty() {
+            drop(state);
+            self.hub.wake_application();
+        }
+        over
+    }
+
+    /// How many records there is room for, and when to look at the clock.
+    fn wanted(&self) -> (usize, Option<Instant>) {
+        let state = self.hub.lock();
+        let tracker = &state.tracker;
+        let full = tracker.records() >= GROUP_RECORDS_MAX || tracker.bytes() >= self.bytes_max;
+        let wanted = if full || state.leaving { 0 } else { state.demand.saturating_sub(tracker.ready()) };
+        (wanted, tracker.poll_timeout())
+    }
+
+    /// `true`: the connection was interrupted.
+    fn receive_all(&mut self, inbound: &mut Vec<FromGroup>) -> bool {
+        let mut interrupted = false;
+        for one in inbound.drain(..) {
+            match one {
+                FromGroup::Message { raw, at, token, attempt } => {
+                    let lane = raw.lane;
+                    let read = content::read(self.stream, raw, at);
+                    add(&self.hub.shared.counters.redelivered, u64::from(attempt > 1));
+                    let item = Piece { lane, at, content: read.content };
+                    let (origin, keys, bytes) = (read.origin, read.keys, read.bytes);
+                    let record = Record { origin, lane, at, token, attempt, keys, bytes, item };
+                    self.hub.lock().tracker.handle_record(Instant::now(), record);
+                }
+                FromGroup::Trimmed { lane, .. } => {
+                    let (topic, missing) = (self.hub.topic.clone(), Missing::Log { lane });
+                    add(&self.hub.shared.counters.gaps, 1);
+                    self.hub.push_gap(Gap { topic, missing, reason: Reason::Retention });
+                }
+                FromGroup::Assigned { lanes } => self.hub.lock().tracker.handle_assigned(&lanes),
+                FromGroup::Revoking { lanes, done } => {
+                    self.hub.lock().tracker.handle_revoking(&lanes);
+                    self.revocations.push(Revocation { lanes, done });
+                }
+                FromGroup::Lost { lanes } => {
+                    self.hub.lock().tracker.handle_lost(&lanes);
+                    self.revocations.retain(|revocation| revocation.lanes != lanes);
+                }
+                FromGroup::Interrupted => interrupted = true,
+            }
+        }
+        interrupted
+    }
+
+    fn finish(&self, done: Result<Done, tokio::task::JoinError>) {
+        let now = Instant::now();
+        match done {
+            Ok(Done::Settled(token, how, result)) => {
+                let answer = match &result {
+                    Ok(()) => Answer::Done,
+                    Err(error) if error.kind() == ErrorKind::Conflict => Answer::Void,
+                    Err(_) => Answer::Failed,
+                };
+                if let Err(error) = result {
+                    tracing::debug!(topic = %self.hub.topic, group = %self.hub.name, ?how, %error, "not settled");
+                }
+                self.hub.lock().tracker.handle_answer(now, token, how, answer);
+            }
+            Ok(Done::Buried(job, result)) => {
+                match &result {
+                    Ok(()) => add(&self.hub.shared.counters.dead_lettered, 1),
+                    Err(error) => tracing::warn!(
+                        topic = %self.hub.topic, group = %self.hub.name, %error,
+                        "a dead letter was not stored; it is tried again"
+                    ),
+                }
+                self.hub.lock().tracker.handle_buried(now, job, result.is_ok());
+            }
+            // Nothing of this can panic, and nobody aborts it.
+            Err(error) => tracing::error!(%error, "a task of a group ended"),
+        }
+    }
+
+    /// Joins anew, as long as it takes and a retry can help.
+    async fn rejoin(&mut self) -> Result<()> {
+        self.hub.lock().tracker.handle_interrupted();
+        self.revocations.clear();
+        let (hub, mut pause) = (self.hub.clone(), BACKOFF.0);
+        loop {
+            match hub.shared.transport.join_group(&hub.topic, &self.spec).await {
+                Ok(inbox) => {
+                    self.inbox = inbox;
+                    return Ok(());
+                }
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(topic = %hub.topic, group = %hub.name, %error, "cannot join the group yet");
+                }
+                Err(error) => return Err(error),
+            }
+            let until = Instant::now() + pause.mul_f64(0.5 + hub.shared.jitter() / 2.0);
+            self.wait(until).await?;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// Waits, and goes on hearing what the application decides.
+    async fn wait(&mut self, until: Instant) -> Result<()> {
+        loop {
+            let hub = self.hub.clone();
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return Ok(()),
+                Some(done) = self.begun.join_next() => self.finish(done),
+                () = hub.changed() => {
+                    let state = hub.lock();
+                    if state.leaving || state.abandoned {
+                        return Err(Error::new(ErrorKind::Closed, "the group was left"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// However the task ends, nobody is left waiting.
+struct Ending(Arc<Hub>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end(None);
+    }
+}
