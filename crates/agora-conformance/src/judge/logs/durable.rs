@@ -16,9 +16,9 @@ pub(super) struct Names {
     /// The last right that was given out, and every holder.
     fences: BTreeMap<Durable, u64>,
     holders: BTreeMap<(Durable, u64), Sub>,
-    /// The last place that was saved, by whom and when.
-    saved: BTreeMap<Durable, (Duration, Sub, Place)>,
-    /// When the place was saved from which a subscription goes on.
+    /// The last place that was saved, and by whom.
+    saved: BTreeMap<Durable, (Sub, Place)>,
+    /// For a subscription that goes on from a place: since when its changes of the log are news.
     resumed: BTreeMap<Sub, Duration>,
 }
 
@@ -40,10 +40,11 @@ impl Judge<'_> {
         self.names.fences.insert(durable, fence);
         self.names.holders.insert((durable, fence), sub);
         let saved = self.names.saved.get(&durable).cloned();
-        if place != saved.as_ref().map(|(_, _, place)| place) {
+        if place != saved.as_ref().map(|(_, place)| place) {
             findings.add(at, format!("{sub} took {durable} and got another place than was saved last"));
         }
-        let (Some(place), Some((since, by, _))) = (place, saved) else { return };
+        let (Some(place), Some((by, _))) = (place, saved) else { return };
+        let since = self.place_since(by);
         self.names.resumed.insert(sub, since);
         let head = self.readings.get(&by).map_or(sub, |reading| reading.head);
         let Some(reading) = self.readings.get_mut(&sub) else { return };
@@ -53,10 +54,12 @@ impl Judge<'_> {
         reading.accounts = place.sources.iter().map(resumed).collect();
     }
 
-    /// Since when what is read was read before: see [`missing`](Judge::missing).
+    /// Since when what happens to the log is news to this reading: since records were missing last, to it or to whom it
+    /// goes on from. What was done to the log before a place was saved may lie behind that place.
     pub(super) fn place_since(&self, sub: Sub) -> Duration {
-        let asked = self.readings.get(&sub).map(|reading| reading.asked).unwrap_or_default();
-        self.names.resumed.get(&sub).copied().unwrap_or(asked)
+        let Some(reading) = self.readings.get(&sub) else { return Duration::ZERO };
+        let resumed = self.names.resumed.get(&sub).copied();
+        reading.missing.last().copied().or(resumed).unwrap_or(reading.asked)
     }
 
     pub(super) fn saved(
@@ -85,7 +88,7 @@ impl Judge<'_> {
         if let Some(text) = self.ahead(sub, place) {
             findings.add(at, format!("{sub} saved {durable} as {place}: {text}"));
         }
-        if let Some((_, _, before)) = self.names.saved.get(&durable) {
+        if let Some((_, before)) = self.names.saved.get(&durable) {
             let back = before.sources.iter().find(|was| {
                 let now = place.sources.iter().find(|now| now.of == was.of);
                 now.is_none_or(|now| now.next < was.next)
@@ -94,7 +97,7 @@ impl Judge<'_> {
                 findings.add(at, format!("{sub} saved {durable} as {place}, which goes back behind {was}"));
             }
         }
-        self.names.saved.insert(durable, (at, sub, place.clone()));
+        self.names.saved.insert(durable, (sub, place.clone()));
     }
 
     /// What a place says that its reader is not done with.

@@ -91,14 +91,13 @@ impl Judge<'_> {
             Reason::Rewritten => Some(Lost::Rewritten),
             _ => None,
         };
-        // Since it last said so; or, for a place that was saved, since it was.
-        let since = reading.missing.last().copied().unwrap_or_else(|| self.place_since(sub));
+        let since = self.place_since(sub);
         let mut faults = self.faults.iter().filter(|fault| fault.topic == topic && fault.at <= at);
         let happened = match how {
             // Whoever has read nothing has no mark, and cannot tell whether it was there when that happened.
             Some(Lost::Trimmed) if !reading.read => faults.next().is_some(),
             // An empty log looks like one that was made anew.
-            Some(how) => faults.any(|fault| fault.at >= since && (fault.how == how || fault.emptied)),
+            Some(how) => faults.any(|fault| fault.at > since && (fault.how == how || fault.emptied)),
             None => false,
         };
         if !happened {
