@@ -16,8 +16,8 @@ pub(super) struct Names {
     /// The last right that was given out, and every holder.
     fences: BTreeMap<Durable, u64>,
     holders: BTreeMap<(Durable, u64), Sub>,
-    /// The last place that was saved, and by whom.
-    saved: BTreeMap<Durable, (Sub, Place)>,
+    /// The last place that was saved, by whom, and since when changes of the log were news then.
+    saved: BTreeMap<Durable, (Sub, Place, Duration)>,
     /// For a subscription that goes on from a place: since when its changes of the log are news.
     resumed: BTreeMap<Sub, Duration>,
 }
@@ -40,11 +40,10 @@ impl Judge<'_> {
         self.names.fences.insert(durable, fence);
         self.names.holders.insert((durable, fence), sub);
         let saved = self.names.saved.get(&durable).cloned();
-        if place != saved.as_ref().map(|(_, place)| place) {
+        if place != saved.as_ref().map(|(_, place, _)| place) {
             findings.add(at, format!("{sub} took {durable} and got another place than was saved last"));
         }
-        let (Some(place), Some((by, _))) = (place, saved) else { return };
-        let since = self.place_since(by);
+        let (Some(place), Some((by, _, since))) = (place, saved) else { return };
         self.names.resumed.insert(sub, since);
         let head = self.readings.get(&by).map_or(sub, |reading| reading.head);
         let Some(reading) = self.readings.get_mut(&sub) else { return };
@@ -88,7 +87,7 @@ impl Judge<'_> {
         if let Some(text) = self.ahead(sub, place) {
             findings.add(at, format!("{sub} saved {durable} as {place}: {text}"));
         }
-        if let Some((_, before)) = self.names.saved.get(&durable) {
+        if let Some((_, before, _)) = self.names.saved.get(&durable) {
             let back = before.sources.iter().find(|was| {
                 let now = place.sources.iter().find(|now| now.of == was.of);
                 now.is_none_or(|now| now.next < was.next)
@@ -97,7 +96,8 @@ impl Judge<'_> {
                 findings.add(at, format!("{sub} saved {durable} as {place}, which goes back behind {was}"));
             }
         }
-        self.names.saved.insert(durable, (sub, place.clone()));
+        let since = self.place_since(sub);
+        self.names.saved.insert(durable, (sub, place.clone(), since));
     }
 
     /// What a place says that its reader is not done with.
