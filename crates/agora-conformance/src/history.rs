@@ -11,6 +11,7 @@ use agora_core::ErrorKind;
 use agora_core::live::Reason;
 
 use crate::sim::Fault;
+pub use groups::{GroupWhat, How};
 pub use logs::{Durable, From, LogWhat, Place, Stands};
 
 /// One life of a node: its index, and how often it was started, from 1.
@@ -303,6 +304,8 @@ pub enum What {
     Interrupted(Life),
     /// Something happened to a log.
     Log(LogWhat),
+    /// Something happened in a group.
+    Group(GroupWhat),
 }
 
 /// Something that happened, and when.
@@ -334,5 +337,6 @@ impl History {
     }
 }
 
+mod groups;
 mod logs;
 mod text;

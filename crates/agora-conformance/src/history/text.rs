@@ -79,6 +79,7 @@ impl Display for What {
             Self::Overrun(life, None) => write!(f, "{life} is told of dropped messages about the members"),
             Self::Interrupted(life) => write!(f, "{life} is told of an interruption"),
             Self::Log(what) => what.fmt(f),
+            Self::Group(what) => what.fmt(f),
         }
     }
 }

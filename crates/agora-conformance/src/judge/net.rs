@@ -50,6 +50,9 @@ impl State {
             Fault::Replay(..)
             | Fault::Foreign(_)
             | Fault::Stall(_)
+            | Fault::EndLeases(_)
+            | Fault::Rebalance(_)
+            | Fault::LoseAnswers(..)
             | Fault::Trim(..)
             | Fault::Rewind(..)
             | Fault::Replace(_) => {}

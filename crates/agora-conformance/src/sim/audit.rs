@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use agora_core::id::TopicName;
 use agora_core::memory::MemoryTransport;
-use agora_core::transport::{FromLog, LogStart, Position, TopicSpec, Transport};
+use agora_core::transport::{FromLog, LogStart, Position, TopicSettings, TopicSpec, Transport};
 use agora_core::{ErrorKind, Result};
 
 use super::recorder::Recorder;
@@ -23,8 +23,13 @@ impl Auditor {
     }
 
     /// Makes a log known.
-    pub(super) async fn open(&mut self, topic: Topic, name: &TopicName) -> Result<()> {
-        self.transport.open(&TopicSpec::log(name.clone())).await?;
+    pub(super) async fn open(
+        &mut self,
+        topic: Topic,
+        name: &TopicName,
+        settings: TopicSettings,
+    ) -> Result<()> {
+        self.transport.open(&TopicSpec { name: name.clone(), settings }).await?;
         self.next.insert(topic, 0);
         Ok(())
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use agora_core::Result;
 use agora_core::bus::{BusConfig, Clock};
 use agora_core::id::{ClusterName, NodeName, TopicName};
-use agora_core::memory::{Faults, LinkFaults, MemoryTransport, SERVER, Space, SpaceConfig};
-use agora_core::transport::{Address, OutFrame, TopicSettings, Transport};
+use agora_core::memory::{Faults, GroupStyle, LinkFaults, MemoryTransport, SERVER, Space, SpaceConfig};
+use agora_core::transport::{Address, Framing, OutFrame, TopicSettings, Transport};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::audit::Auditor;
 use super::fault::{Fault, Line, Place};
 use super::node::Node;
-use super::plan::{Act, Plan};
+use super::plan::{Act, Plan, Sharing};
 use super::recorder::Recorder;
 use crate::history::{History, Life, Sub, Topic, What};
 
@@ -54,6 +54,10 @@ impl<'a> Cluster<'a> {
             failure_hints: plan.hints,
             inbox_messages_max: plan.inbox_messages_max,
             wall_clock_start: UNIX_EPOCH,
+            groups: match plan.group {
+                Some(Sharing { lanes: true, .. }) => GroupStyle::Lanes,
+                _ => GroupStyle::Leases,
+            },
             ..SpaceConfig::default()
         };
         let space = Space::new(config);
@@ -83,7 +87,7 @@ impl<'a> Cluster<'a> {
     pub(super) async fn run(mut self) -> Result<History> {
         let plan = self.plan;
         for log in plan.logs() {
-            self.auditor.open(log, &self.topics[usize::from(log.0)]).await?;
+            self.auditor.open(log, &self.topics[usize::from(log.0)], settings_of_logs(plan)).await?;
         }
         let mut healed = false;
         for (at, act) in &plan.acts {
@@ -154,6 +158,8 @@ impl<'a> Cluster<'a> {
         | Act::Flush(node)
         | Act::Subscribe { node, .. }
         | Act::Read { node, .. }
+        | Act::Join(node)
+        | Act::Quit(node)
         | Act::Unsubscribe(node)) = act
         else {
             return Ok(());
@@ -172,6 +178,12 @@ impl<'a> Cluster<'a> {
                 node.read(Sub(self.subs), *topic, *from, *durable, *saves, *pace);
                 self.subs += 1;
             }
+            Act::Join(_) => {
+                if node.join(Sub(self.subs), Topic(self.plan.topics), self.rng.fork()) {
+                    self.subs += 1;
+                }
+            }
+            Act::Quit(_) => node.quit(),
             Act::Unsubscribe(_) => node.unsubscribe(),
             _ => {}
         }
@@ -188,7 +200,8 @@ impl<'a> Cluster<'a> {
         config.seed = Some(self.rng.u64(..));
         config.limits.memory_bytes = self.plan.memory_bytes;
         for log in self.plan.logs() {
-            config.topics.insert(self.topics[usize::from(log.0)].clone(), TopicSettings::LOG);
+            let name = self.topics[usize::from(log.0)].clone();
+            config.topics.insert(name, settings_of_logs(self.plan));
         }
         config.limits.publish_timeout = self.plan.publish_timeout;
         let transport = self.space.connect(&self.name, &name);
@@ -244,6 +257,11 @@ impl<'a> Cluster<'a> {
                 self.stalled += *length;
                 tokio::time::advance(*length).await;
             }
+            Fault::EndLeases(log) => faults.end_leases(self.name_of(*log)),
+            Fault::Rebalance(log) => faults.rebalance(self.name_of(*log)),
+            Fault::LoseAnswers(node, times) => {
+                faults.lose_settle_answers(&name_of(*node), (*times).into());
+            }
             Fault::HealAll => {
                 self.server_down = false;
                 faults.clear();
@@ -276,6 +294,11 @@ impl<'a> Cluster<'a> {
         // A network that is down keeps intruders out, too.
         let _ = self.intruder.publish(&to, frames, Instant::now() + Duration::from_secs(1)).await;
     }
+}
+
+fn settings_of_logs(plan: &Plan) -> TopicSettings {
+    let each = plan.group.is_some_and(|group| group.each);
+    TopicSettings::LOG.framing(if each { Framing::Each } else { Framing::Batch })
 }
 
 fn name_of(node: u8) -> String {

@@ -1,5 +1,6 @@
 //! Draws a plan from a seed.
 
+mod groups;
 mod logs;
 
 use std::time::Duration;
@@ -37,9 +38,10 @@ pub(super) fn plan(seed: u64, profile: Profile) -> Plan {
             true => rng.u8(10..=40),
             false => rng.u8(2..=7),
         },
-        topics: if crowd || profile == Profile::Logs { 1 } else { rng.u8(1..=3) },
+        topics: if crowd || matches!(profile, Profile::Logs | Profile::Groups) { 1 } else { rng.u8(1..=3) },
         logs: 0,
-        server: matches!(profile, Profile::Refusals | Profile::Logs) || rng.bool(),
+        group: None,
+        server: matches!(profile, Profile::Refusals | Profile::Logs | Profile::Groups) || rng.bool(),
         hints: rng.bool(),
         memory_bytes: if tiny { 8 << 20 } else { 64 << 20 },
         inbox_messages_max: if tiny && rng.bool() { rng.usize(4..64) } else { INBOX_MESSAGES },
@@ -55,6 +57,7 @@ pub(super) fn plan(seed: u64, profile: Profile) -> Plan {
     }
     draw.faults();
     logs::add(seed, &mut plan);
+    groups::add(seed, &mut plan);
     if profile == Profile::Long {
         stretch(&mut plan);
     }
@@ -111,7 +114,7 @@ impl Draw<'_> {
         let (crash, leave) = match self.plan.profile {
             Profile::Crashes => (60, 0),
             Profile::Churn => (0, 60),
-            Profile::Mixed | Profile::Logs => (30, 20),
+            Profile::Mixed | Profile::Logs | Profile::Groups => (30, 20),
             Profile::Crowd => (20, 20),
             Profile::Cuts | Profile::Outages | Profile::Long => (20, 10),
             Profile::Calm => (0, 30),
@@ -282,7 +285,7 @@ impl Draw<'_> {
                 self.times(0, 2, Self::pause);
                 self.times(0, 1, Self::stall);
             }
-            Profile::Logs => {
+            Profile::Logs | Profile::Groups => {
                 self.steady_delay();
                 self.times(0, 2, Self::outage);
                 self.times(0, 2, Self::cut);

@@ -8,8 +8,9 @@ mod audit;
 mod cluster;
 mod draw;
 mod fault;
+mod member;
 mod node;
-mod note;
+pub(crate) mod note;
 mod plan;
 mod reader;
 mod recorder;
@@ -18,7 +19,8 @@ mod tap;
 use agora_core::{Error, ErrorKind, Result};
 
 pub use fault::{Damage, Fault, Line, Place, Refusal};
-pub use plan::{Act, Plan, Profile};
+pub use member::{ATTEMPTS_MAX, HANDLER_TIMEOUT};
+pub use plan::{Act, Plan, Profile, Sharing};
 
 use crate::history::History;
 use crate::judge::{self, Finding};

@@ -10,14 +10,16 @@ use agora_core::bus::{Bus, BusConfig, MemberChange, Members, Publisher, Start};
 use agora_core::id::TopicName;
 use agora_core::membership::MemberEvent;
 use agora_core::transport::Transport;
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::draw::LEAVE_WITHIN;
+use super::member::Member;
 use super::note::Note;
 use super::reader::Reader;
 use super::recorder::Recorder;
 use super::tap::{SUB, Tap};
-use crate::history::{Change, Durable, From, Life, LogWhat, Pace, Sub, Topic, Value, What};
+use crate::history::{Change, Durable, From, GroupWhat, Life, LogWhat, Pace, Sub, Topic, Value, What};
 
 /// How long a flush may take.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
@@ -35,6 +37,8 @@ pub(super) struct Node {
     /// Slow readers are slow no more.
     hurry: Arc<AtomicBool>,
     subscriptions: VecDeque<(Sub, AbortHandle)>,
+    /// Tells its place in a group to leave.
+    quit: Option<oneshot::Sender<()>>,
 }
 
 impl Node {
@@ -62,6 +66,7 @@ impl Node {
             tasks,
             hurry,
             subscriptions: VecDeque::new(),
+            quit: None,
         })
     }
 
@@ -161,6 +166,27 @@ impl Node {
             }
         }));
         self.subscriptions.push_back((sub, task));
+    }
+
+    /// Becomes a member of a group, unless it is one.
+    pub(super) fn join(&mut self, member: Sub, topic: Topic, rng: fastrand::Rng) -> bool {
+        if self.quit.as_ref().is_some_and(|quit| !quit.is_closed()) {
+            return false;
+        }
+        self.recorder.record(What::Group(GroupWhat::Join(member, self.life, topic)));
+        let (quit, told) = oneshot::channel();
+        self.quit = Some(quit);
+        let place = Member { member, recorder: self.recorder.clone(), rng };
+        self.tasks.spawn(place.work(self.bus.clone(), self.names[usize::from(topic.0)].clone(), told));
+        true
+    }
+
+    /// Leaves its group.
+    pub(super) fn quit(&mut self) {
+        if let Some(quit) = self.quit.take() {
+            // It may have ended by itself.
+            let _ = quit.send(());
+        }
     }
 
     pub(super) fn unsubscribe(&mut self) {

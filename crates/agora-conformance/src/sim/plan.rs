@@ -40,6 +40,8 @@ pub enum Profile {
     Crowd,
     /// Logs: crashes, names that are taken over, retention, failovers, logs that are made anew.
     Logs,
+    /// A group: handlers that fail, hang and drop, members that crash, come and leave, leases that end, lost answers.
+    Groups,
 }
 
 /// The profile of a seed: in every twenty-four seeds each profile comes at least once.
@@ -65,9 +67,9 @@ const PROFILES: [Profile; 24] = [
     Profile::Mixed,
     Profile::Crowd,
     Profile::Logs,
+    Profile::Groups,
     Profile::Logs,
-    Profile::Logs,
-    Profile::Logs,
+    Profile::Groups,
 ];
 
 impl Profile {
@@ -128,10 +130,23 @@ pub enum Act {
         /// How it reads.
         pace: Pace,
     },
+    /// A node becomes a member of the group of the log.
+    Join(u8),
+    /// And no longer is one.
+    Quit(u8),
     /// Drops the oldest subscription of a node.
     Unsubscribe(u8),
     /// Something goes wrong, or no longer does.
     Fault(Fault),
+}
+
+/// How a group shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// The lane belongs to one member; else each record goes to one for a time.
+    pub lanes: bool,
+    /// The log holds one event a message.
+    pub each: bool,
 }
 
 /// What a seed decides.
@@ -147,6 +162,8 @@ pub struct Plan {
     pub topics: u8,
     /// How many logs there are. Their numbers follow those of the live topics.
     pub logs: u8,
+    /// How the group of the first log shares, where there is one.
+    pub group: Option<Sharing>,
     /// Is there a server in the middle?
     pub server: bool,
     /// Does the network hint that a node is gone?

@@ -8,7 +8,7 @@ use agora_core::ErrorKind;
 
 use super::account::Account;
 use super::{Findings, Judge};
-use crate::history::{Durable, Place, Stands, Sub};
+use crate::history::{Durable, Pace, Place, Stands, Sub};
 
 /// What was done under each name.
 #[derive(Debug, Default)]
@@ -58,7 +58,9 @@ impl Judge<'_> {
     pub(super) fn place_since(&self, sub: Sub) -> Duration {
         let Some(reading) = self.readings.get(&sub) else { return Duration::ZERO };
         let resumed = self.names.resumed.get(&sub).copied();
-        reading.missing.last().copied().or(resumed).unwrap_or(reading.asked)
+        // A slow reader is told late.
+        let told = reading.missing.last().copied().filter(|_| reading.pace == Pace::Prompt);
+        told.or(resumed).unwrap_or(reading.asked)
     }
 
     pub(super) fn saved(

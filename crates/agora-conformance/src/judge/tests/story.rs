@@ -87,6 +87,7 @@ impl Story {
             nodes: 3,
             topics: 1,
             logs: 0,
+            group: None,
             server: true,
             hints: false,
             memory_bytes: 64 << 20,

@@ -14,6 +14,15 @@ const EVENTS_MAX: u32 = 250;
 pub(super) fn add(seed: u64, plan: &mut Plan) {
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x10_65);
     let about = plan.profile == Profile::Logs;
+    if plan.profile == Profile::Groups {
+        plan.logs = 1;
+        let (log, acts) = (Topic(plan.topics), Vec::new());
+        let mut draw = Draw { rng: &mut rng, log, plan, acts };
+        draw.publishes();
+        let acts = draw.acts;
+        plan.acts.extend(acts);
+        return;
+    }
     if !about && (!plan.server || plan.profile == Profile::Crowd || rng.u8(..100) < 50) {
         return;
     }
