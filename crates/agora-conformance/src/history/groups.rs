@@ -46,7 +46,18 @@ pub enum GroupWhat {
         attempt: u32,
     },
     /// And says what came of it.
-    End(Sub, Option<Life>, u64, How),
+    End {
+        /// Who.
+        member: Sub,
+        /// Whose.
+        of: Option<Life>,
+        /// Its sequence.
+        seq: u64,
+        /// Of which try.
+        attempt: u32,
+        /// See above.
+        how: How,
+    },
     /// The backend gave a record to a node.
     Given {
         /// To whom.
@@ -85,8 +96,8 @@ impl Display for GroupWhat {
                 let (of, value) = (Maybe(of.as_ref()), Maybe(value.as_ref()));
                 write!(f, "{member} begins {of} {seq}, try {attempt}: {value}")
             }
-            Self::End(member, of, seq, how) => {
-                write!(f, "{member} ends {} {seq}: {how:?}", Maybe(of.as_ref()))
+            Self::End { member, of, seq, attempt, how } => {
+                write!(f, "{member} ends {} {seq}, try {attempt}: {how:?}", Maybe(of.as_ref()))
             }
             Self::Given { by, token, attempt, of, seq, end } => {
                 write!(f, "{by} is given #{token}, time {attempt}: {} {seq}..{end}", Maybe(of.as_ref()))

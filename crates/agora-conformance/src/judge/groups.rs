@@ -24,9 +24,11 @@ struct Member {
     joined: Option<Duration>,
     left: Option<Duration>,
     leaving: bool,
-    /// What it works on, since when.
-    running: BTreeMap<Event, (Duration, Value)>,
+    /// What it works on: since when, and which try it is.
+    running: BTreeMap<Event, (Duration, Value, u32)>,
     done: BTreeSet<Event>,
+    /// What it said too late that it has done, and may have been believed.
+    perhaps: BTreeSet<Event>,
     tries: BTreeMap<Event, u32>,
 }
 
@@ -64,9 +66,9 @@ impl Judge<'_> {
     fn note(&mut self, at: Duration, what: &GroupWhat, findings: &mut Findings) {
         match what {
             GroupWhat::Join(member, life, topic) => {
-                let (running, done, tries) = Default::default();
+                let (running, done, perhaps, tries) = Default::default();
                 let (life, topic, joined, left, leaving) = (*life, *topic, None, None, false);
-                let place = Member { life, topic, joined, left, leaving, running, done, tries };
+                let place = Member { life, topic, joined, left, leaving, running, done, perhaps, tries };
                 self.members.insert(*member, place);
             }
             GroupWhat::Joined(member, Ok(())) => {
@@ -81,17 +83,24 @@ impl Judge<'_> {
             }
             GroupWhat::Joined(member, Err(kind)) => self.left(at, *member, Err(*kind), findings),
             GroupWhat::Left(member, result) => self.left(at, *member, *result, findings),
-            GroupWhat::Begin { member, of, seq, value, .. } => {
+            GroupWhat::Begin { member, of, seq, value, attempt } => {
                 let Some((of, value)) = of.zip(*value) else {
                     return findings.add(at, format!("{member} got an event of nobody: {seq}"));
                 };
-                self.begin(at, *member, (of, *seq), value, findings);
+                self.begin(at, *member, (of, *seq), (value, *attempt), findings);
             }
-            GroupWhat::End(member, Some(of), seq, how) => self.ended(at, *member, (*of, *seq), *how),
+            GroupWhat::End { member, of: Some(of), seq, attempt, how } => {
+                self.ended(at, *member, (*of, *seq), *attempt, *how);
+            }
             GroupWhat::Given { by, token, of: Some(of), seq, end, .. } => {
                 self.given.insert((*by, *token), (*of, *seq..*end));
-                for seq in *seq..*end {
-                    *self.times.entry((*of, seq)).or_default() += 1;
+                for event in (*seq..*end).map(|seq| (*of, seq)) {
+                    *self.times.entry(event).or_default() += 1;
+                    // What was given back begins anew.
+                    let here = self.members.values_mut().filter(|member| member.life == *by);
+                    here.for_each(|member| {
+                        member.tries.remove(&event);
+                    });
                 }
             }
             GroupWhat::Settle(by, token, Settle::Ack) => self.acknowledged(at, *by, *token, findings),
@@ -102,7 +111,14 @@ impl Judge<'_> {
         }
     }
 
-    fn begin(&mut self, at: Duration, member: Sub, event: Event, value: Value, findings: &mut Findings) {
+    fn begin(
+        &mut self,
+        at: Duration,
+        member: Sub,
+        event: Event,
+        (value, attempt): (Value, u32),
+        findings: &mut Findings,
+    ) {
         let times = self.times.get(&event).copied().unwrap_or_default();
         let finished = self.done.contains(&event) || self.buried.iter().any(|(_, buried)| *buried == event);
         let Some(place) = self.members.get_mut(&member) else { return };
@@ -121,12 +137,13 @@ impl Judge<'_> {
                 .add(at, format!("{member} begins {of} {seq}, which was finished and given out once only"));
         }
         let key = key_of(value.n);
-        place.running.retain(|_, (since, _)| at < *since + HANDLER_TIMEOUT);
-        if let Some(((of, other), _)) = place.running.iter().find(|(_, (_, other))| key_of(other.n) == key) {
+        place.running.retain(|_, (since, ..)| at < *since + HANDLER_TIMEOUT);
+        if let Some(((of, other), _)) = place.running.iter().find(|(_, (_, other, _))| key_of(other.n) == key)
+        {
             findings
                 .add(at, format!("{member} begins {value} while it works on {of} {other} of the same key"));
         }
-        place.running.insert(event, (at, value));
+        place.running.insert(event, (at, value, attempt));
         let tries = place.tries.entry(event).or_default();
         *tries += 1;
         if *tries > ATTEMPTS_MAX {
@@ -134,16 +151,23 @@ impl Judge<'_> {
         }
     }
 
-    fn ended(&mut self, at: Duration, member: Sub, event: Event, how: How) {
+    fn ended(&mut self, at: Duration, member: Sub, event: Event, attempt: u32, how: How) {
+        let facts = self.facts;
         let Some(place) = self.members.get_mut(&member) else { return };
-        // Whoever takes too long has failed, whatever it says.
-        let running = place.running.remove(&event).filter(|(since, _)| at < *since + HANDLER_TIMEOUT);
-        if how == How::Dropped {
-            // It is another's now, and begins anew if it comes back.
-            place.tries.remove(&event);
+        let Some((since, _, _)) = place.running.get(&event).copied().filter(|(.., of)| *of == attempt) else {
+            return;
+        };
+        place.running.remove(&event);
+        if how != How::Done {
+            return;
         }
-        if how == How::Done && running.is_some() {
+        // Whoever takes too long has failed, whatever it says; but where the machine stood still, or the node was
+        // busy joining anew, its word may have come first.
+        if at < since + HANDLER_TIMEOUT {
             place.done.insert(event);
+            self.done.insert(event);
+        } else if !facts.is_untroubled(place.life, since, at) {
+            place.perhaps.insert(event);
             self.done.insert(event);
         }
     }
@@ -157,8 +181,9 @@ impl Judge<'_> {
             return;
         }
         let settled = |event: Event| {
+            let mut here = self.members.values().filter(|member| member.life == by);
             self.buried.contains(&(by, event))
-                || self.members.values().any(|member| member.life == by && member.done.contains(&event))
+                || here.any(|member| member.done.contains(&event) || member.perhaps.contains(&event))
         };
         if let Some(seq) = range.clone().find(|seq| !settled((*of, *seq))) {
             findings.add(at, format!("{by} acknowledges {of} {seq}, which is neither done nor buried"));

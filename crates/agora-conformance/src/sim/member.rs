@@ -82,7 +82,7 @@ impl Member {
         let recorder = self.recorder.clone();
         handlers.spawn(async move {
             tokio::time::sleep(takes).await;
-            recorder.record(What::Group(GroupWhat::End(member, of, seq, how)));
+            recorder.record(What::Group(GroupWhat::End { member, of, seq, attempt, how }));
             match how {
                 How::Done => job.ack(),
                 How::Failed => job.retry("the plan of this run"),
