@@ -6,6 +6,7 @@
 mod asks;
 mod delivery;
 mod gaps;
+mod groups;
 mod logs;
 mod members;
 mod protocol;
