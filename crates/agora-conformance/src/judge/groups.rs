@@ -196,10 +196,8 @@ impl Judge<'_> {
         member.left.get_or_insert(at);
         let trouble =
             matches!(result, Err(ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::OutcomeUnknown));
-        if !member.leaving
-            && !(trouble && member.joined.is_none())
-            && facts.lives_through(member.life, at, at)
-        {
+        let excused = member.leaving || trouble && member.joined.is_none();
+        if !excused && facts.lives_through(member.life, at, at) {
             let why = result.err().map_or("without an error", ErrorKind::as_str);
             findings.add(at, format!("{sub} is no longer a member ({why}), although its node goes on"));
         }

@@ -179,9 +179,8 @@ impl<'a> Cluster<'a> {
                 self.subs += 1;
             }
             Act::Join(_) => {
-                if node.join(Sub(self.subs), Topic(self.plan.topics), self.rng.fork()) {
-                    self.subs += 1;
-                }
+                let joins = node.join(Sub(self.subs), Topic(self.plan.topics), self.rng.fork());
+                self.subs += u32::from(joins);
             }
             Act::Quit(_) => node.quit(),
             Act::Unsubscribe(_) => node.unsubscribe(),

@@ -25,7 +25,7 @@ pub(super) fn add(seed: u64, plan: &mut Plan) {
     }
     for n in 0..6 {
         let at = between(1_000, heal_ms);
-        let node = u8::try_from(at.subsec_nanos() / 1000 % u32::from(plan.nodes)).unwrap_or(0);
+        let node = u8::try_from(at.subsec_micros() % u32::from(plan.nodes)).unwrap_or(0);
         match n {
             0 | 1 => acts.extend([(at, Act::Quit(node)), (at + between(10, 6_000), Act::Join(node))]),
             2 => acts.push((at, Act::Fault(Fault::EndLeases(log)))),
