@@ -389,6 +389,22 @@ def check_control(kind, body):
 
 # Section 8.
 
+DEAD_LETTER = fields(
+    ("topic", text),
+    ("group", text),
+    ("reason", text),
+    ("attempts", u32),
+    ("given_up_by", text),
+    ("given_up_ms", u64),
+    ("lane", u32),
+    ("position", text),
+    ("origin", option(fields(("node", u64), ("incarnation", u64), ("seq", u64), ("sent_us", u64)))),
+    ("kind", text),
+    ("version", u16),
+    ("key", option(many(u8))),
+    ("body", option(many(u8))),
+)
+
 KINDS = {
     "agora.mailbox.changed": fields(
         ("account", u64),
@@ -415,6 +431,8 @@ KINDS = {
     "agora.cache.invalidated": fields(("cache", text), ("entries", many(text))),
     "agora.queue.paused": fields(("queue", text), ("reason", text), ("until_ms", option(u64))),
     "agora.queue.resumed": fields(("queue", text)),
+    "agora.dead_letter": DEAD_LETTER,
+    "agora.redriven": fields(("letter", DEAD_LETTER)),
     "test.primitives": fields(
         ("unsigned", each(u8, u16, u32, u64)),
         ("signed", each(signed(8), signed(16), signed(32), signed(64))),

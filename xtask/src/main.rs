@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod deny;
 mod features;
 mod mutants;
@@ -40,6 +41,8 @@ enum Command {
     Tidy,
     /// Simulate whole clusters under scripted faults, from seeds
     Sim(sim::Args),
+    /// Run the suite that every backend must pass
+    Conformance(conformance::Args),
     /// Break the engine on purpose, one patch at a time, and demand that a test notices
     Mutants(mutants::Args),
     /// Measure
@@ -52,6 +55,10 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Tidy => tidy::run(),
         Command::Sim(args) => sim::run(&args),
+        Command::Conformance(args) => match conformance::run(&args) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Command::Mutants(args) => mutants::run(&args),
         Command::Bench(args) => bench::run(&args),
     };

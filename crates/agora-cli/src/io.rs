@@ -1,5 +1,6 @@
 //! Where a run reads, writes, and learns that it is to end.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process;
 
@@ -18,16 +19,24 @@ pub struct Io {
     pub stderr: Box<dyn Write + Send>,
     /// Is the standard input a terminal? Then nobody types an event into it by accident.
     pub stdin_is_terminal: bool,
+    /// Is the standard error a terminal? Then somebody may watch how far a run has come.
+    pub stderr_is_terminal: bool,
     /// May the standard output be coloured?
     pub color: bool,
-    /// The variable `AGORA_URL`.
-    pub url: Option<String>,
+    /// The variables, of which those of agora and of its backends count.
+    pub environment: Vec<(OsString, OsString)>,
     /// Set when the run is to end.
     pub interrupt: Interrupt,
     /// Set when nobody reads the standard output any more, where that shows before something is written.
     pub reader_gone: Interrupt,
     /// May this run set the process's logger?
     pub logging: bool,
+}
+
+/// The standard input, for a command that reads it.
+pub(crate) struct Input {
+    pub(crate) stdin: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) is_terminal: bool,
 }
 
 impl Io {
@@ -45,7 +54,8 @@ impl Io {
             stdout: Box::new(stdout),
             stderr: Box::new(std::io::stderr()),
             stdin_is_terminal: std::io::stdin().is_terminal(),
-            url: std::env::var("AGORA_URL").ok().filter(|url| !url.is_empty()),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            environment: std::env::vars_os().collect(),
             interrupt: Interrupt::of_process(),
             reader_gone: reader_gone(),
             logging: true,

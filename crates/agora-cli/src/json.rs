@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use agora::core::transport::Raw;
 use agora::{
-    Durability, Error, Foreign, Gap, Member, MemberEvent, MemberInfo, Missing, Receipt, Received, Record,
-    SourceId, TopicName,
+    Durability, Error, Gap, Member, MemberEvent, MemberInfo, Missing, Receipt, Record, SourceId, TopicName,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::failure::exit_of;
-use crate::kinds;
+use crate::{kinds, letters};
 
 /// One object as one line.
 pub(crate) fn line(object: &impl Serialize) -> String {
@@ -46,8 +46,13 @@ impl Content {
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self { text: Some(text.to_owned()), ..Self::default() },
-            Err(_) => Self { base64: Some(BASE64.encode(bytes)), ..Self::default() },
+            Err(_) => Self::of_base64(bytes),
         }
+    }
+
+    /// Bytes whose meaning is not known here.
+    pub(crate) fn of_base64(bytes: &[u8]) -> Self {
+        Self { base64: Some(BASE64.encode(bytes)), ..Self::default() }
     }
 
     /// The body of a record: its fields where the kind is known, text where it is plain text, else base64.
@@ -55,12 +60,31 @@ impl Content {
         if record.is::<agora::RawBytes>() {
             return Self::of_bytes(record.body());
         }
-        match kinds::body(record) {
+        match kinds::body(record).or_else(|| letters::body(record)) {
             Some(Ok(body)) => Self { body: Some(body), ..Self::default() },
             // A newer version, or not what it says it is. Base64 always, so that the form does not depend on chance.
-            Some(Err(_)) | None => Self { base64: Some(BASE64.encode(record.body())), ..Self::default() },
+            Some(Err(_)) | None => Self::of_base64(record.body()),
         }
     }
+}
+
+/// What stands beside an event, depending on how it was read.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Beside {
+    /// Its lane.
+    pub(crate) lane: u32,
+    /// The place behind it, for a subscription that is to go on there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+    /// Where its message stands in the lane, as the backend counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<String>,
+    /// What settles it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    /// How often it was handed out, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<u32>,
 }
 
 /// An event.
@@ -77,31 +101,40 @@ pub(crate) struct EventLine<'a> {
     node: String,
     incarnation: String,
     seq: u64,
-    lane: u32,
     time: String,
+    #[serde(flatten)]
+    beside: Beside,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    event_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
+    /// Of a kind that is not known here: must those be told who do not know it?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    resync: bool,
     #[serde(flatten)]
     content: Content,
 }
 
 impl<'a> EventLine<'a> {
-    pub(crate) fn of(event: &'a Received<Record>, node: String, cursor: Option<String>) -> Self {
-        let record = event.record();
+    pub(crate) fn of(topic: &'a TopicName, record: &'a Record, node: String, beside: Beside) -> Self {
         let key = record.key().map(std::str::from_utf8);
+        let hex = |id: [u8; 16]| format!("{:032x}", u128::from_be_bytes(id));
+        let content = Content::of(record);
         Self {
-            topic: event.topic().as_str(),
+            topic: topic.as_str(),
             kind: record.kind(),
             version: record.version(),
             key: key.and_then(Result::ok),
             key_base64: key.filter(Result::is_err).and(record.key()).map(|key| BASE64.encode(key)),
             node,
-            incarnation: event.source().incarnation.to_string(),
-            seq: event.seq(),
-            lane: 0,
-            time: time(event.time()),
-            cursor,
-            content: Content::of(record),
+            incarnation: record.source().incarnation.to_string(),
+            seq: record.seq(),
+            time: time(record.sent()),
+            beside,
+            event_id: record.id().map(hex),
+            correlation: record.correlation().map(hex),
+            resync: record.resync() && content.body.is_none(),
+            content,
         }
     }
 }
@@ -156,19 +189,27 @@ impl<'a> GapLine<'a> {
 #[serde(tag = "type", rename = "foreign")]
 pub(crate) struct ForeignLine<'a> {
     topic: &'a str,
-    lane: u32,
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    #[serde(flatten)]
+    beside: Beside,
     #[serde(flatten)]
     content: Content,
 }
 
 impl<'a> ForeignLine<'a> {
-    pub(crate) fn of(foreign: &'a Foreign) -> Self {
+    pub(crate) fn of(topic: &'a TopicName, raw: &'a Raw, arrived: SystemTime, beside: Beside) -> Self {
+        let key = raw.key.as_deref().map(std::str::from_utf8);
         Self {
-            topic: foreign.topic.as_str(),
-            lane: foreign.raw.lane,
-            time: time(foreign.raw.time.unwrap_or(foreign.arrived)),
-            content: Content::of_bytes(&foreign.raw.payload),
+            topic: topic.as_str(),
+            time: time(raw.time.unwrap_or(arrived)),
+            key: key.and_then(Result::ok),
+            key_base64: key.filter(Result::is_err).and(raw.key.as_deref()).map(|key| BASE64.encode(key)),
+            beside: Beside { lane: raw.lane, ..beside },
+            content: Content::of_bytes(&raw.payload),
         }
     }
 }
@@ -321,7 +362,16 @@ pub(crate) fn event_word(event: &MemberEvent) -> Option<&'static str> {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Note<'a> {
     /// The subscription is established: what is published from now on is shown.
-    Established { topics: &'a [String], node: &'a str, cluster: &'a str, backend: &'a str },
+    Established {
+        topics: &'a [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<&'a str>,
+        node: &'a str,
+        cluster: &'a str,
+        backend: &'a str,
+    },
+    /// There is more to see, from this position on.
+    More { topic: &'a str, from: String },
     /// This node is a member.
     Ready { node: &'a str, incarnation: String, cluster: &'a str, backend: &'a str },
     /// Something that the user should know and that is no error.

@@ -17,10 +17,15 @@ pub(crate) const BUILTIN: &[&str] = &agora::for_each_builtin!(names);
 
 /// The fields of a record of a built-in kind; `None` for any other kind.
 pub(crate) fn body(record: &Record) -> Option<Result<Box<RawValue>>> {
+    fields_of(record.kind(), record.version(), record.body())
+}
+
+/// The fields of an encoded body of a built-in kind; `None` for any other kind.
+pub(crate) fn fields_of(kind: &str, version: u16, body: &[u8]) -> Option<Result<Box<RawValue>>> {
     macro_rules! look {
         ($($event:ident),+) => {
-            $(if record.is::<builtin::$event>() {
-                let decoded = record.decode::<builtin::$event>().map_err(Error::from);
+            $(if kind == builtin::$event::KIND {
+                let decoded = builtin::$event::decode_body(version, body).map_err(Error::from);
                 return Some(decoded.and_then(|event| raw(&event)));
             })+
         };
@@ -67,18 +72,44 @@ pub(crate) fn value(kind: &str, text: &str) -> Result<Builtin> {
 #[derive(Clone)]
 pub(crate) struct Message(Arc<dyn Fn(&Publisher) -> Publish + Send + Sync>);
 
+/// An event as it is encoded, of whatever kind.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) kind: String,
+    pub(crate) version: u16,
+    /// Must those be told who do not know the kind?
+    pub(crate) resync: bool,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) id: Option<[u8; 16]>,
+    pub(crate) correlation: Option<[u8; 16]>,
+}
+
 impl Message {
     /// Plain bytes, with a key or without.
-    pub(crate) fn bytes(bytes: Vec<u8>, key: Option<String>) -> Self {
+    pub(crate) fn bytes(body: Vec<u8>, key: Option<String>) -> Self {
+        Self::encoded(Encoded {
+            kind: RawBytes::KIND.to_owned(),
+            version: RawBytes::VERSION,
+            resync: false,
+            key: key.map(String::into_bytes),
+            body,
+            id: None,
+            correlation: None,
+        })
+    }
+
+    /// An event that is encoded already.
+    pub(crate) fn encoded(event: Encoded) -> Self {
         Self(Arc::new(move |publisher| {
             publisher.publish_record(&agora::core::codec::RecordParts {
-                kind: RawBytes::KIND,
-                version: RawBytes::VERSION,
-                resync: false,
-                key: key.as_deref().map(str::as_bytes),
-                body: &bytes,
-                id: None,
-                correlation: None,
+                kind: &event.kind,
+                version: event.version,
+                resync: event.resync,
+                key: event.key.as_deref(),
+                body: &event.body,
+                id: event.id,
+                correlation: event.correlation,
             })
         }))
     }
@@ -121,7 +152,8 @@ pub(crate) fn help() -> String {
     text
 }
 
-fn raw(event: &impl serde::Serialize) -> Result<Box<RawValue>> {
+/// A value as JSON.
+pub(crate) fn raw(event: &impl serde::Serialize) -> Result<Box<RawValue>> {
     serde_json::value::to_raw_value(event)
         .map_err(|cause| Error::new(ErrorKind::Codec, "an event cannot be shown as JSON").source(cause))
 }

@@ -5,18 +5,26 @@
 
 mod args;
 mod commands;
+mod configured;
+mod connector;
 #[cfg(unix)]
 mod demo;
 mod duration;
 mod failure;
+mod http;
 mod io;
 mod json;
 mod kinds;
+mod letters;
 mod logging;
 mod output;
+mod progress;
 mod run;
 mod session;
+mod signs;
 mod text;
+mod whence;
 
+pub use connector::Connector;
 pub use io::{Interrupt, Io};
 pub use run::run;

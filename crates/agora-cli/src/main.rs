@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         let io = agora_cli::Io::of_process();
-        agora_cli::run(std::env::args_os(), io).await
+        // Every command is in it, and it is too large for a stack.
+        Box::pin(agora_cli::run(std::env::args_os(), io, agora_cli::Connector::by_url())).await
     });
     // A read of the standard input that nobody waits for any more must not hold the process.
     runtime.shutdown_background();

@@ -4,7 +4,7 @@
 //! interrupted, nor its heartbeats.
 
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -15,21 +15,32 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failure::Failure;
 use crate::io::Interrupt;
 use crate::json;
+use crate::progress::{Progress, SharedWriter};
 
 /// Lines that wait to be written.
 const LINES_MAX: usize = 1024;
 /// How long the last lines are given to be read.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// What the writing thread gets.
+enum Piece {
+    /// A line, without its end.
+    Line(Vec<u8>),
+    /// Tell when everything before it was written.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Where the lines of a run go.
 pub(crate) struct Output {
     json: bool,
+    /// Does somebody watch the standard error?
+    watched: bool,
     /// Taken at the end.
-    lines: Option<mpsc::Sender<String>>,
+    lines: Option<mpsc::Sender<Piece>>,
     /// How the writing ended; taken when that is known.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
     reader_gone: Interrupt,
-    stderr: Mutex<Box<dyn Write + Send>>,
+    stderr: SharedWriter,
 }
 
 impl Output {
@@ -38,6 +49,7 @@ impl Output {
         stderr: Box<dyn Write + Send>,
         reader_gone: Interrupt,
         json: bool,
+        watched: bool,
     ) -> io::Result<Self> {
         let (lines, receiver) = mpsc::channel(LINES_MAX);
         let (end, ended) = oneshot::channel();
@@ -45,7 +57,8 @@ impl Output {
             // Whoever waited for the end may be gone.
             let _ = end.send(write_lines(stdout, receiver));
         })?;
-        Ok(Self { json, lines: Some(lines), ended: Some(ended), reader_gone, stderr: Mutex::new(stderr) })
+        let (lines, ended, stderr) = (Some(lines), Some(ended), Arc::new(Mutex::new(stderr)));
+        Ok(Self { json, watched, lines, ended, reader_gone, stderr })
     }
 
     /// Is the output JSON?
@@ -55,18 +68,46 @@ impl Output {
 
     /// Writes a line; waits where the reader is slow.
     pub(crate) async fn line(&mut self, line: String) -> Result<(), Failure> {
+        self.bytes(line.into_bytes()).await
+    }
+
+    /// Writes bytes as they are, and the end of a line.
+    pub(crate) async fn bytes(&mut self, line: Vec<u8>) -> Result<(), Failure> {
+        self.send(Piece::Line(line)).await
+    }
+
+    /// Returns when everything was written: what the reader was to get is no longer this program's.
+    pub(crate) async fn flush(&mut self) -> Result<(), Failure> {
+        let (done, written) = oneshot::channel();
+        self.send(Piece::Flush(done)).await?;
+        match written.await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.why_ended().await),
+        }
+    }
+
+    async fn send(&mut self, piece: Piece) -> Result<(), Failure> {
         if let Some(lines) = &self.lines
-            && lines.send(line).await.is_ok()
+            && lines.send(piece).await.is_ok()
         {
             return Ok(());
         }
+        Err(self.why_ended().await)
+    }
+
+    async fn why_ended(&mut self) -> Failure {
         match self.ended.take() {
             Some(ended) => match ended.await {
-                Ok(Err(error)) => Err(error.into()),
-                Ok(Ok(())) | Err(_) => Err(Failure::OutputClosed),
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) | Err(_) => Failure::OutputClosed,
             },
-            None => Err(Failure::OutputClosed),
+            None => Failure::OutputClosed,
         }
+    }
+
+    /// Shows how far the run has come, where somebody watches.
+    pub(crate) fn progress(&self, total: Option<u64>) -> Progress {
+        if self.watched && !self.json { Progress::on(self.stderr.clone(), total) } else { Progress::none() }
     }
 
     /// Writes one object, or the line that says the same to people.
@@ -99,6 +140,13 @@ impl Output {
     /// Writes to the standard error as it is.
     pub(crate) fn plain_error(&self, text: &str) {
         self.stderr_line(text);
+    }
+
+    /// Asks something, and leaves the end of the line to the answer.
+    pub(crate) fn prompt(&self, text: &str) {
+        let mut stderr = self.stderr.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = write!(stderr, "{text}");
+        let _ = stderr.flush();
     }
 
     fn stderr_line(&self, line: &str) {
@@ -141,12 +189,22 @@ impl Output {
     }
 }
 
-fn write_lines(mut stdout: Box<dyn Write + Send>, mut lines: mpsc::Receiver<String>) -> io::Result<()> {
-    while let Some(line) = lines.blocking_recv() {
-        writeln!(stdout, "{line}")?;
-        // Many lines at once are written at once, and the last of them at once too.
-        if lines.is_empty() {
-            stdout.flush()?;
+fn write_lines(mut stdout: Box<dyn Write + Send>, mut lines: mpsc::Receiver<Piece>) -> io::Result<()> {
+    while let Some(piece) = lines.blocking_recv() {
+        match piece {
+            Piece::Line(mut line) => {
+                line.push(b'\n');
+                stdout.write_all(&line)?;
+                // Many lines at once are written at once, and the last of them at once too.
+                if lines.is_empty() {
+                    stdout.flush()?;
+                }
+            }
+            Piece::Flush(done) => {
+                stdout.flush()?;
+                // Whoever waited may be gone.
+                let _ = done.send(());
+            }
         }
     }
     stdout.flush()

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use agora::{Bus, Error, ErrorKind, Limits, Link, SourceId};
+use agora::{Bus, Error, ErrorKind, Link, NodeName, SourceId, TopicKind, TopicName, TopicSettings, Wire};
 
 use crate::args::Global;
+use crate::configured::cluster_of;
 use crate::failure::Failure;
 use crate::io::Interrupt;
 use crate::json::Note;
 use crate::output::Output;
 
-/// The backend where none is named: peer to peer, with no server.
-pub(crate) const DEFAULT_URL: &str = "zenoh:";
 /// How long a leave may take.
 const CLOSE: Duration = Duration::from_secs(3);
 
@@ -21,8 +20,10 @@ pub(crate) struct Part {
     /// Is it a member, or does it only look on? A member is named after its host.
     pub(crate) member: bool,
     pub(crate) tags: Vec<(String, String)>,
-    /// The topics that are logs.
+    /// The topics that are logs, whatever the configuration says.
     pub(crate) logs: Vec<String>,
+    /// The topics whose messages are plain, whatever the configuration says.
+    pub(crate) plain: Vec<String>,
     pub(crate) publish_timeout: Option<Duration>,
 }
 
@@ -50,32 +51,43 @@ pub(crate) async fn with_bus<R>(
     Ok(result)
 }
 
-async fn connect(global: &Global, part: Part) -> Result<Bus, Failure> {
-    let url = global.url.as_deref().unwrap_or(DEFAULT_URL);
-    let mut builder = Bus::builder().url(url).connect_timeout(global.connect_timeout);
-    if let Some(cluster) = &global.cluster {
-        builder = builder.cluster(cluster);
-    }
-    match &global.node {
-        Some(node) => builder = builder.node(node),
-        None if part.member => {}
-        None => builder = builder.node(tool_name()),
-    }
+/// Connects a bus.
+pub(crate) async fn connect(global: &Global, part: Part) -> Result<Bus, Failure> {
+    let config = &global.config;
+    let mut builder = Bus::builder().config(config.clone());
+    let mut node = config.model().node.clone();
     if !part.member {
-        builder = builder.observer();
+        // The name in a file is that of a service. The command line's goes before this.
+        let own = tool_name();
+        if global.node.is_none() {
+            node = Some(NodeName::new(&own)?);
+        }
+        builder = builder.observer().node(own);
     }
     for (name, value) in part.tags {
         builder = builder.tag(name, value);
     }
-    for topic in part.logs {
+    for topic in &part.logs {
         builder = builder.log(topic);
     }
+    for topic in part.plain {
+        let configured = config.model().topics.get(&TopicName::new(&topic)?);
+        let mut settings = configured.map_or(TopicSettings::LIVE, |topic| topic.settings(TopicKind::Live));
+        if part.logs.contains(&topic) {
+            settings.kind = TopicKind::Log;
+        }
+        builder = builder.topic(topic, settings.wire(Wire::Plain));
+    }
     if let Some(timeout) = part.publish_timeout {
-        let mut limits = Limits::default();
+        let mut limits = config.model().limits.clone();
         limits.publish_timeout = timeout;
         builder = builder.limits(limits);
     }
-    Ok(builder.connect().await?)
+    let node = match node {
+        Some(node) => node,
+        None => agora::host_node_name()?,
+    };
+    Ok(global.bus.connect(builder, &cluster_of(config)?, &node).await?)
 }
 
 /// A name that no node of the cluster has: the tool must not be taken for the node of this host.

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use agora::{Foreign, Gap, Member, MemberEvent, MemberInfo, Missing, Received, Record, SourceId};
+use agora::core::transport::Raw;
+use agora::{Gap, Member, MemberEvent, MemberInfo, Missing, Record, SourceId, TopicName};
 
 use crate::json::{self, Content};
 
@@ -31,17 +32,17 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 /// An event.
-pub(crate) fn event(event: &Received<Record>, node: &str) -> String {
-    let record = event.record();
-    let key = match record.key() {
-        None => String::new(),
-        Some(key) => format!(" key={}", harmless(&String::from_utf8_lossy(key))),
-    };
-    let (time, topic, seq, kind) = (clock(event.time()), event.topic(), event.seq(), record.kind());
+pub(crate) fn event(topic: &TopicName, record: &Record, node: &str) -> String {
+    let key = key(record.key());
+    let (time, seq, kind) = (clock(record.sent()), record.seq(), record.kind());
     format!("{time} {topic} {node}#{seq} {kind}{key} {}", content(&Content::of(record)))
 }
 
-fn content(content: &Content) -> String {
+fn key(key: Option<&[u8]>) -> String {
+    key.map_or_else(String::new, |key| format!(" key={}", harmless(&String::from_utf8_lossy(key))))
+}
+
+pub(crate) fn content(content: &Content) -> String {
     match content {
         Content { body: Some(body), .. } => harmless(body.get()),
         Content { text: Some(text), .. } => harmless(text),
@@ -70,9 +71,10 @@ pub(crate) fn gap(gap: &Gap, name: impl FnOnce(SourceId) -> String) -> String {
 }
 
 /// A message of other software.
-pub(crate) fn foreign(foreign: &Foreign) -> String {
-    let time = clock(foreign.raw.time.unwrap_or(foreign.arrived));
-    format!("{time} {} foreign {}", foreign.topic, content(&Content::of_bytes(&foreign.raw.payload)))
+pub(crate) fn foreign(topic: &TopicName, raw: &Raw, arrived: SystemTime) -> String {
+    let time = clock(raw.time.unwrap_or(arrived));
+    let (key, content) = (key(raw.key.as_deref()), content(&Content::of_bytes(&raw.payload)));
+    format!("{time} {topic} foreign{key} {content}")
 }
 
 /// What happened to a member.

@@ -1,6 +1,7 @@
 //! The commands, in one process over memory.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod commands;
 mod support;
 
 use serde_json::{Value, json};
@@ -259,7 +260,8 @@ async fn an_empty_input_is_no_event_and_an_empty_argument_is_one() {
 
 #[tokio::test]
 async fn the_url_comes_from_the_variable_where_no_argument_gives_one() {
-    let world = || World { url: Some("memory:cli-variable"), ..World::default() };
+    let world =
+        || World { environment: vec![("AGORA_URL", "memory:cli-variable".to_owned())], ..World::default() };
     let mut subscriber = world().start(&["subscribe", "t", "--count", "1"]);
     subscriber.error_with("over memory").await;
     world().start(&["publish", "t", "x"]).end().await.assert_code(0);
@@ -278,14 +280,15 @@ async fn an_interrupt_ends_a_read_of_the_standard_input() {
         stdout: Box::new(std::io::sink()),
         stderr: Box::new(std::io::sink()),
         stdin_is_terminal: false,
+        stderr_is_terminal: false,
         color: false,
-        url: None,
+        environment: Vec::new(),
         interrupt,
         reader_gone: agora_cli::Interrupt::channel().1,
         logging: false,
     };
     let args = ["agora", "publish", "t", "-", "--url", "memory:cli-stdin"].map(Into::into);
-    let run = tokio::spawn(agora_cli::run(args, io));
+    let run = tokio::spawn(agora_cli::run(args, io, agora_cli::Connector::by_url()));
     sender.send_replace(true);
     assert_eq!(run.await.unwrap(), 130);
 }

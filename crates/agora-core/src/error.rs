@@ -41,6 +41,24 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind, in the order of their definition.
+    pub const ALL: &[Self] = &[
+        Self::Config,
+        Self::Unauthorized,
+        Self::Unreachable,
+        Self::Unsupported,
+        Self::TooLarge,
+        Self::QueueFull,
+        Self::Timeout,
+        Self::OutcomeUnknown,
+        Self::Closed,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Codec,
+        Self::Backend,
+        Self::Runtime,
+    ];
+
     /// Can the same call succeed later, with nothing changed by hand?
     pub fn is_retryable(self) -> bool {
         matches!(
@@ -233,6 +251,15 @@ impl std::error::Error for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_kinds_stand_in_their_order() {
+        for (at, kind) in ErrorKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, at, "{kind:?}");
+        }
+        // Whoever adds a kind behind the last one adds it to the list too.
+        assert_eq!(ErrorKind::ALL.last(), Some(&ErrorKind::Runtime));
+    }
 
     #[test]
     fn one_line_for_people_a_page_for_logs() {

@@ -10,6 +10,7 @@
 mod admin;
 mod group;
 mod log;
+mod shared;
 mod topic;
 
 use std::future::Future;

@@ -152,7 +152,9 @@ async fn too_large_is_said_before_anything_is_queued() {
         publisher.try_publish(&Blob(vec![0; 900])).unwrap();
     }
     a.flush(Duration::from_secs(5)).await.unwrap();
-    assert_eq!(a.stats().publish_failed, 0);
+    let stats = a.stats();
+    assert_eq!(stats.failures_of(ErrorKind::TooLarge), 2, "those that were refused, and none beside them");
+    assert_eq!((stats.publish_failed, stats.accepted), (2, 101));
 }
 
 #[tokio::test(start_paused = true)]

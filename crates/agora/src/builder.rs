@@ -189,7 +189,7 @@ impl Builder {
                 open(space.connect(&told.cluster, &told.node), told, &config)
             }
             Backend::Zenoh => {
-                config::check_topics(&config, backend.as_str(), config::ZENOH_LOG)?;
+                config::check_topics(&config, &told, backend.as_str(), config::ZENOH_LOG)?;
                 connect_zenoh(&config, told, builder.time_to_connect(&config)).await
             }
             other => Err(config::refuse_backend(other)),
@@ -319,6 +319,6 @@ async fn connect_zenoh(_config: &Config, _told: BusConfig, _timeout: Duration) -
 /// Opens a bus, after looking whether the backend can be what the topics ask for.
 fn open(transport: impl Transport, told: BusConfig, config: &Config) -> Result<Bus> {
     let capabilities = transport.capabilities();
-    config::check_topics(config, capabilities.backend, capabilities.log)?;
+    config::check_topics(config, &told, capabilities.backend, capabilities.log)?;
     bus::Bus::open(transport, told).map(Bus::from)
 }

@@ -12,11 +12,12 @@ pub use config::{Config, LoadOptions};
 pub use host::host_node_name;
 
 pub use agora_core::bus::{
-    BusConfig, Clock, Delivery, Foreign, Gap, MemberChange, Members, Missing, Publish, Publisher, Receipt,
-    Received, Start, Stats, Subscribe, Subscription, Topics,
+    Administration, Attempt, BusConfig, Clock, Delivery, Failed, Foreign, ForeignJob, Gap, Group, Job,
+    JoinGroup, MemberChange, Members, Missing, Peeked, PeekedWhat, Publish, Publisher, Receipt, Received,
+    Start, Stats, Subscribe, Subscription, Topics, Work,
 };
 pub use agora_core::codec::Record;
-pub use agora_core::event::{DecodeError, Event, Events, Key, RawBytes, Unknown};
+pub use agora_core::event::{DeadLetter, DecodeError, Event, Events, Key, RawBytes, Unknown};
 pub use agora_core::id::{ClusterName, GroupName, Incarnation, NodeId, NodeName, SourceId, TopicName};
 pub use agora_core::limits::Limits;
 pub use agora_core::live::Reason;

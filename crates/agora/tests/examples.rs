@@ -9,6 +9,9 @@ mod custom_event;
 #[path = "../examples/direct_backend.rs"]
 mod direct_backend;
 #[allow(dead_code)]
+#[path = "../examples/event_sourced.rs"]
+mod event_sourced;
+#[allow(dead_code)]
 #[path = "../examples/mail_cluster.rs"]
 mod mail_cluster;
 #[allow(dead_code)]
@@ -34,6 +37,18 @@ async fn custom_event_arrives_in_order() {
     assert_eq!(said.len(), 2);
     assert!(said[0].starts_with("shop.price.changed: Price("), "{said:?}");
     assert!(said[1].starts_with("shop.order.placed: Placed("), "{said:?}");
+}
+
+#[tokio::test]
+async fn event_sourced_builds_the_same_table_anew() {
+    assert_eq!(
+        event_sourced::run().await.unwrap(),
+        [
+            "15 orders are open",
+            "a table built anew from 65 events is the same",
+            "in the dead letters of debt-projector: an order without a price",
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ pub(crate) async fn run(
     output: &mut Output,
     interrupt: &mut Interrupt,
 ) -> Result<u8, Failure> {
-    let (cluster, found) =
+    let (cluster, mut found) =
         with_bus(global, Part::default(), interrupt, output.reader_gone(), async |bus: &Bus| {
             let mut members = bus.members();
             joined(bus, global.connect_timeout).await?;
@@ -26,11 +26,12 @@ pub(crate) async fn run(
                 async { while live(&members.snapshot()) < wanted && members.next().await.is_some() {} };
             // Time is up: what was seen until now is the answer.
             let _ = timeout(args.wait, enough).await;
-            Ok((bus.config().cluster.clone(), bus.members().snapshot()))
+            Ok((bus.config().cluster.clone(), bus.members().snapshot().to_vec()))
         })
         .await?;
+    found.sort_by(|a, b| a.info.name.cmp(&b.info.name));
     if output.json() {
-        for member in found.iter() {
+        for member in &found {
             output.line(json::line(&MemberLine::of(member))).await?;
         }
     } else if found.is_empty() {

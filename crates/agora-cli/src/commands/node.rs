@@ -5,10 +5,12 @@ use agora::{Bus, MemberChange, Start};
 use super::subscribe::{closed, established, print};
 use crate::args::{Global, Node};
 use crate::failure::Failure;
+use crate::http::Server;
 use crate::io::Interrupt;
 use crate::json::{MemberLine, Note};
 use crate::output::Output;
 use crate::session::{Part, joined_or_warned, with_bus};
+use crate::signs::{Present, Signs};
 use crate::text;
 
 pub(crate) async fn run(
@@ -17,19 +19,40 @@ pub(crate) async fn run(
     output: &mut Output,
     interrupt: &mut Interrupt,
 ) -> Result<u8, Failure> {
+    let Some(address) = args.http else { return take_part(global, args, None, output, interrupt).await };
+    // Before the backend is looked for: that the process lives can be asked from the first moment on.
+    let server = Server::bind(address, output).await?;
+    let signs = server.signs();
+    tokio::select! {
+        done = take_part(global, args, Some(&signs), output, interrupt) => done,
+        never = server.serve() => match never {},
+    }
+}
+
+async fn take_part(
+    global: &Global,
+    args: Node,
+    signs: Option<&Signs>,
+    output: &mut Output,
+    interrupt: &mut Interrupt,
+) -> Result<u8, Failure> {
     let part = Part { member: true, tags: args.tags, ..Part::default() };
     with_bus(global, part, interrupt, output.reader_gone(), async |bus: &Bus| {
+        let present = signs.map(|signs| signs.enter(bus));
+        let heard = || present.iter().for_each(Present::established);
         // Before anything is waited for: nobody who joins meanwhile is missed.
         let mut members = bus.members();
         joined_or_warned(bus, output, global.connect_timeout).await;
         ready(bus, output);
         if args.topics.is_empty() {
+            heard();
             loop {
                 let change = members.next().await;
                 member(change, output).await?;
             }
         }
         let mut events = bus.subscribe(args.topics.as_slice()).start(Start::Live).await?;
+        heard();
         established(bus, &args.topics, output);
         loop {
             tokio::select! {

@@ -100,8 +100,20 @@ async fn play(setting: Setting, nodes: u8, timeline: &mut Timeline<'_>) -> Resul
     Ok(if balanced { DONE } else { NEGATIVE })
 }
 
+/// How long a node waits for the backend.
+fn connect_timeout(global: &Global) -> Duration {
+    global.connect_timeout_asked.unwrap_or(agora::CONNECT_TIMEOUT)
+}
+
 /// Where the demo plays: a network of its own, unless another backend is named.
 fn setting(global: &Global) -> Result<Setting, Failure> {
+    if global.config_file.is_some() {
+        return Err(Failure::Error(
+            Error::new(ErrorKind::Config, "the demo plays on its own, and reads no configuration")
+                .operation("demo")
+                .help("leave --config out; --url, --cluster and --connect-timeout are taken"),
+        ));
+    }
     let random = fastrand::u32(0..0x100_0000);
     let cluster = global.cluster.clone().unwrap_or_else(|| format!("demo-{random:06x}"));
     let url = match &global.url {
@@ -123,7 +135,7 @@ fn setting(global: &Global) -> Result<Setting, Failure> {
     };
     let node = |length: usize| "-v".repeat(length.min(1)) + &"v".repeat(length.saturating_sub(1));
     let verbose = Some(node(usize::from(global.verbose))).filter(|flag| !flag.is_empty());
-    Ok(Setting { url, cluster, verbose, connect_timeout: global.connect_timeout })
+    Ok(Setting { url, cluster, verbose, connect_timeout: connect_timeout(global) })
 }
 
 #[cfg(test)]
@@ -139,16 +151,22 @@ mod tests {
     fn two_demos_do_not_share_a_cluster() {
         let global = Global {
             url: None,
+            config_file: None,
             cluster: None,
             node: None,
-            connect_timeout: Duration::from_secs(1),
+            connect_timeout_asked: None,
             json: false,
             verbose: 2,
+            config: agora::Config::default(),
+            connect_timeout: Duration::ZERO,
+            bus: crate::Connector::by_url(),
         };
         let (a, b) = (setting(&global).unwrap(), setting(&global).unwrap());
         assert_ne!(a.cluster, b.cluster);
         assert_eq!(a.verbose.as_deref(), Some("-vv"));
-        let memory = Global { url: Some("memory:a".into()), ..global };
+        let memory = Global { url: Some("memory:a".into()), ..global.clone() };
         assert_eq!(setting(&memory).unwrap_err().exit(), 4);
+        let configured = Global { config_file: Some("agora.toml".into()), ..global };
+        assert_eq!(setting(&configured).unwrap_err().exit(), 2);
     }
 }

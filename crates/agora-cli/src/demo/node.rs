@@ -82,7 +82,7 @@ impl Node {
         let mut limits = agora::Limits::default();
         limits.publish_timeout = PUBLISH;
         let mut builder = Bus::builder().limits(limits).membership(membership());
-        builder = builder.connect_timeout(global.connect_timeout);
+        builder = builder.connect_timeout(super::connect_timeout(global));
         for (set, value) in [
             (agora::Builder::url as fn(agora::Builder, String) -> agora::Builder, &global.url),
             (agora::Builder::cluster, &global.cluster),

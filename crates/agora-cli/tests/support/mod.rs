@@ -1,18 +1,31 @@
 //! Runs of the command line in this process, with streams that a test can watch.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub(crate) mod http;
+
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use agora_cli::{Interrupt, Io};
+use agora::memory::Space;
+use agora_cli::{Connector, Interrupt, Io};
 use serde_json::Value;
+use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// However slow the machine is, a line has come by then.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A stream that a test types into, line by line, and that ends when this is dropped.
+pub(crate) struct Typed(tokio::io::DuplexStream);
+
+impl Typed {
+    pub(crate) async fn line(&mut self, line: &str) {
+        tokio::io::AsyncWriteExt::write_all(&mut self.0, format!("{line}\n").as_bytes()).await.unwrap();
+    }
+}
 
 /// A stream whose lines arrive at a receiver.
 struct Lines {
@@ -33,7 +46,7 @@ impl Write for Lines {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             self.left = self.left.map(|left| left - 1);
-            let line = String::from_utf8(std::mem::take(&mut self.partial)).unwrap();
+            let line = String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned();
             drop(self.lines.send(line));
         }
         Ok(bytes.len())
@@ -125,30 +138,62 @@ async fn wait_line(lines: &mut mpsc::UnboundedReceiver<String>, part: &str) -> S
 pub(crate) struct World {
     pub(crate) stdin: &'static str,
     pub(crate) stdin_is_terminal: bool,
-    pub(crate) url: Option<&'static str>,
+    pub(crate) stderr_is_terminal: bool,
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// The bus comes from this space, and not from a URL.
+    pub(crate) space: Option<Space>,
     /// The reader of the standard output takes so many lines, and is gone.
     pub(crate) stdout_lines: Option<usize>,
 }
 
 impl World {
+    /// Everything happens in this space.
+    pub(crate) fn over(space: &Space) -> Self {
+        Self { space: Some(space.clone()), ..Self::default() }
+    }
+
+    pub(crate) async fn run(self, args: &[&str]) -> Ended {
+        self.start(args).end().await
+    }
+
+    /// Starts a run whose standard input is typed.
+    pub(crate) fn start_typed(self, args: &[&str]) -> (Running, Typed) {
+        let (typed, stdin) = tokio::io::duplex(4096);
+        (self.start_with(Box::new(stdin), args), Typed(typed))
+    }
+
     pub(crate) fn start(self, args: &[&str]) -> Running {
+        let stdin = Box::new(io::Cursor::new(self.stdin));
+        self.start_with(stdin, args)
+    }
+
+    fn start_with(self, stdin: Box<dyn AsyncRead + Send + Unpin>, args: &[&str]) -> Running {
         let (out, stdout) = mpsc::unbounded_channel();
         let (err, stderr) = mpsc::unbounded_channel();
         let (interrupt, interrupted) = Interrupt::channel();
         let io = Io {
-            stdin: Box::new(io::Cursor::new(self.stdin)),
+            stdin,
             stdout: Box::new(Lines { partial: Vec::new(), lines: out, left: self.stdout_lines }),
             stderr: Box::new(Lines { partial: Vec::new(), lines: err, left: None }),
             stdin_is_terminal: self.stdin_is_terminal,
+            stderr_is_terminal: self.stderr_is_terminal,
             color: false,
-            url: self.url.map(str::to_owned),
+            environment: self
+                .environment
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
             interrupt: interrupted,
             reader_gone: Interrupt::channel().1,
             logging: false,
         };
         let args: Vec<std::ffi::OsString> =
             std::iter::once("agora").chain(args.iter().copied()).map(Into::into).collect();
-        let task = tokio::spawn(agora_cli::run(args, io));
+        let bus = match self.space {
+            Some(space) => Connector::over(move |cluster, node| space.connect(cluster, node)),
+            None => Connector::by_url(),
+        };
+        let task = tokio::spawn(agora_cli::run(args, io, bus));
         Running { stdout, stderr, interrupt, task }
     }
 }

@@ -28,11 +28,25 @@ const DROPPED_MAX: usize = 1024;
 pub(crate) struct Shares {
     bytes: usize,
     subscriptions: AtomicUsize,
+    in_use: AtomicUsize,
 }
 
 impl Shares {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, subscriptions: AtomicUsize::new(0) })
+        Arc::new(Self { bytes, subscriptions: AtomicUsize::new(0), in_use: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn bytes_in_use(&self) -> usize {
+        self.in_use.load(Relaxed)
+    }
+
+    /// A backlog holds so much now, and held so much before.
+    fn changed(&self, before: usize, now: usize) {
+        if now >= before {
+            self.in_use.fetch_add(now - before, Relaxed);
+        } else {
+            self.in_use.fetch_sub(before - now, Relaxed);
+        }
     }
 
     fn each(&self) -> usize {
@@ -175,6 +189,7 @@ impl Backlog {
             // An error is the last thing that the reader hears.
             return true;
         }
+        let before = inner.bytes;
         // Room is given back at half, so that a slow reader sees few long gaps and not many short ones.
         let has_room = match inner.has_dropped() {
             true => inner.bytes <= limit / 2,
@@ -200,6 +215,7 @@ impl Backlog {
                 }
             }
         }
+        self.shares.changed(before, inner.bytes);
         let waker = inner.waker.take();
         drop(inner);
         if let Some(waker) = waker {
@@ -230,8 +246,10 @@ impl Backlog {
         if inner.ended.is_some() || self.is_abandoned() {
             return;
         }
+        let before = inner.bytes;
         inner.declare_dropped();
         inner.push_with(item, Some((stream, progress)));
+        self.shares.changed(before, inner.bytes);
         let waker = inner.waker.take();
         drop(inner);
         if let Some(waker) = waker {
@@ -265,11 +283,13 @@ impl Backlog {
     /// The next item, or `None` at the end.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Option<Result<Taken, Error>>> {
         let mut inner = lock(&self.inner);
+        let before = inner.bytes;
         if inner.items.is_empty() {
             inner.declare_dropped();
         }
         if let Some((item, progress)) = inner.items.pop_front() {
             inner.bytes -= item.cost();
+            self.shares.changed(before, inner.bytes);
             drop(inner);
             self.taken.notify_waiters();
             return Poll::Ready(Some(Ok((item, progress))));
@@ -293,6 +313,7 @@ impl Backlog {
         self.shares.subscriptions.fetch_sub(1, Relaxed);
         let mut inner = lock(&self.inner);
         inner.items.clear();
+        self.shares.changed(inner.bytes, 0);
         inner.bytes = 0;
         drop(inner);
         self.taken.notify_waiters();
@@ -300,6 +321,14 @@ impl Backlog {
 
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Relaxed)
+    }
+}
+
+/// What was queued while the reader left goes with the last who holds this.
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        let left = lock(&self.inner).bytes;
+        self.shares.changed(left, 0);
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct ControlTask {
     /// The version of the link's state that the detector knows.
     link: u64,
     left: bool,
+    /// The clock of a member was seen to be elsewhere: the snapshot is to say so.
+    clocks_moved: bool,
 }
 
 impl ControlTask {
@@ -87,7 +89,7 @@ impl ControlTask {
         let echo = shared.transport.capabilities().echo_via_server;
         let detector = Detector::new(membership.clone(), shared.me, echo, now);
         let schedule = HeartbeatSchedule::new(membership.heartbeat_interval, now, shared.fork_rng());
-        Self { detector, schedule, link: 0, shared, commands, left: false }
+        Self { detector, schedule, link: 0, shared, commands, left: false, clocks_moved: false }
     }
 
     pub(crate) async fn run(mut self) {
@@ -228,7 +230,7 @@ impl ControlTask {
     }
 
     async fn receive(&mut self, inbound: Inbound) {
-        let counters = &self.shared.counters;
+        let (counters, rejected) = (&self.shared.counters, &self.shared.meter.rejected);
         let raw = match inbound {
             Inbound::Message(raw) => raw,
             // What others sent may have been among it: that they were silent is not known.
@@ -242,11 +244,20 @@ impl ControlTask {
                     self.receive_frame(&Arc::new(frame)).await;
                 } else {
                     add(&counters.rejected_stream, 1);
+                    rejected.stream.add(1);
                 }
             }
-            Parsed::Unreadable { .. } => add(&counters.rejected_unreadable, 1),
-            _ => add(&counters.rejected_corrupt, 1),
+            Parsed::Unreadable { .. } => {
+                add(&counters.rejected_unreadable, 1);
+                rejected.unreadable.add(1);
+            }
+            _ => self.count_corrupt(),
         }
+    }
+
+    fn count_corrupt(&self) {
+        add(&self.shared.counters.rejected_corrupt, 1);
+        self.shared.meter.rejected.corrupt.add(1);
     }
 
     async fn receive_frame(&mut self, frame: &Arc<Frame>) {
@@ -254,15 +265,29 @@ impl ControlTask {
         let mut cursor = frame.cursor();
         while let Some(record) = cursor.next(frame) {
             match Control::from_record(record.as_ref()) {
-                Ok(Some(control)) => self.receive_control(source, control).await,
+                Ok(Some(control)) => {
+                    let is_heartbeat = matches!(control, Control::Heartbeat(_));
+                    self.receive_control(source, control).await;
+                    if is_heartbeat && source != self.shared.me {
+                        self.compare_clocks(frame);
+                    }
+                }
                 // A newer node may say more than this one knows.
                 Ok(None) => {}
                 Err(error) => {
-                    add(&self.shared.counters.rejected_corrupt, 1);
+                    self.count_corrupt();
                     tracing::debug!(%source, %error, "a control record was dropped");
                 }
             }
         }
+    }
+
+    fn compare_clocks(&mut self, frame: &Frame) {
+        let (now, sent) = (self.shared.config.clock.now_us(), frame.header().sent_us);
+        let difference = i128::from(now) - i128::from(sent);
+        // What does not fit is absurd in any case.
+        let bounded = i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX });
+        self.clocks_moved |= self.detector.handle_clock(frame.header().source, bounded);
     }
 
     async fn receive_control(&mut self, source: SourceId, control: Control) {
@@ -289,7 +314,7 @@ impl ControlTask {
 
     async fn hear(&mut self, now: Instant, source: SourceId, heartbeat: Heartbeat) {
         let Ok(name) = NodeName::new(&heartbeat.name) else {
-            add(&self.shared.counters.rejected_corrupt, 1);
+            self.count_corrupt();
             return;
         };
         if heartbeat.greet && source != self.shared.me {
@@ -307,7 +332,11 @@ impl ControlTask {
             }
         }
         let (software, tags) = (heartbeat.software, heartbeat.tags);
-        self.detector.handle_heartbeat(now, MemberInfo { source, name, software, tags, topics });
+        let info = MemberInfo { source, name, software, tags, topics };
+        if source != self.shared.me {
+            self.shared.compare_topics(&info);
+        }
+        self.detector.handle_heartbeat(now, info);
         if source == self.shared.me {
             self.set_joined(now);
         } else {
@@ -343,6 +372,7 @@ impl ControlTask {
         let (up, version) = self.shared.link.read();
         self.link = version;
         let now = Instant::now();
+        self.shared.meter.link(up);
         self.detector.handle_link(now, up);
         self.schedule.handle_link(now, up, self.detector.alive_count());
     }
@@ -377,7 +407,10 @@ impl ControlTask {
 
     /// Does what the failure detector decided, and tells whoever wants to know.
     async fn act(&mut self) {
-        self.shared.counters.members_refused.store(self.detector.rejected(), Relaxed);
+        self.shared.measure();
+        let refused = self.detector.rejected();
+        let before = self.shared.counters.members_refused.swap(refused, Relaxed);
+        self.shared.meter.rejected.too_many_sources.add(refused.saturating_sub(before));
         let mut events = Vec::new();
         let mut changed = false;
         while let Some(output) = self.detector.poll_event() {
@@ -395,10 +428,16 @@ impl ControlTask {
             }
         }
         if !changed {
+            if std::mem::take(&mut self.clocks_moved) {
+                self.shared.members.send_replace(Arc::new(self.detector.members()));
+            }
             return;
         }
+        self.clocks_moved = false;
         // The snapshot first: who looks in between then sees a change twice, and never not at all.
-        self.shared.members.send_replace(Arc::new(self.detector.members()));
+        let members = self.detector.members();
+        self.shared.meter.members(&members);
+        self.shared.members.send_replace(Arc::new(members));
         for event in events {
             // Nobody may be listening.
             let _ = self.shared.member_events.send(event);

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::backlog::{Backlog, Item};
 use super::delivery::{Foreign, Gap, Missing};
+use super::meter::Receiving;
 use super::stats::add;
 use super::topic::{Piece, sleep_until};
 use crate::codec::{self, FrameType, Parsed};
@@ -37,6 +38,7 @@ pub(crate) struct LogTask {
     /// Told when everything that comes from now on is owed, and where that begins.
     established: Option<oneshot::Sender<Progress>>,
     pending: VecDeque<(Item, Progress)>,
+    meter: Receiving,
 }
 
 impl LogTask {
@@ -50,8 +52,9 @@ impl LogTask {
         established: oneshot::Sender<Progress>,
     ) -> Self {
         let stream = shared.stream_of(&topic);
+        let meter = shared.meter.receiving(&topic);
         let (established, pending) = (Some(established), VecDeque::new());
-        Self { shared, topic, stream, reader, inbox, backlog, hide_own, established, pending }
+        Self { shared, topic, stream, reader, inbox, backlog, hide_own, established, pending, meter }
     }
 
     /// Runs until the subscription is gone or the bus ends.
@@ -149,6 +152,7 @@ impl LogTask {
                 if header.stream == self.stream && !header.range().is_empty() =>
             {
                 add(&counters.rejected_unreadable, 1);
+                self.meter.rejected.unreadable.add(1);
                 tracing::warn!(topic = %self.topic, source = %header.source, ?why, "a frame needs a newer version");
                 let range = header.range();
                 let item =
@@ -166,11 +170,15 @@ impl LogTask {
                 then
             }
             refused => {
-                let counter = match refused {
-                    Parsed::Frame(_) | Parsed::Unreadable { .. } => &counters.rejected_stream,
-                    _ => &counters.rejected_corrupt,
+                let rejected = &self.meter.rejected;
+                let (counter, meter) = match refused {
+                    Parsed::Frame(_) | Parsed::Unreadable { .. } => {
+                        (&counters.rejected_stream, &rejected.stream)
+                    }
+                    _ => (&counters.rejected_corrupt, &rejected.corrupt),
                 };
                 add(counter, 1);
+                meter.add(1);
                 tracing::debug!(topic = %self.topic, ?at, "a record was dropped");
                 self.reader.handle_foreign(other(&raw)).1
             }

@@ -21,6 +21,7 @@ mod delivery;
 mod group;
 mod log;
 mod members;
+mod meter;
 mod progress;
 mod publisher;
 mod queue;
@@ -91,6 +92,8 @@ struct Inner {
     runtime: Handle,
     /// Held while a topic's task is made, so that there is only ever one.
     attaching: tokio::sync::Mutex<()>,
+    /// Held while the bus is being closed; `true` when somebody has begun to.
+    closing: tokio::sync::Mutex<bool>,
     state: Mutex<State>,
 }
 
@@ -135,7 +138,13 @@ impl Bus {
         tasks.spawn_on(control::send_outbox(shared.clone(), outgoing), &runtime);
         tasks.spawn_on(ControlTask::new(shared.clone(), control_commands).run(), &runtime);
         let state = State { tasks, senders: Default::default(), groups: Vec::new(), closing: false };
-        Ok(Self(Arc::new(Inner { shared, runtime, attaching: Default::default(), state: Mutex::new(state) })))
+        Ok(Self(Arc::new(Inner {
+            shared,
+            runtime,
+            attaching: Default::default(),
+            closing: Default::default(),
+            state: Mutex::new(state),
+        })))
     }
 
     /// Who this node is, in this life.
@@ -208,6 +217,7 @@ impl Bus {
         let settings = self.config().settings_of(&topic);
         self.supported(settings.kind)
             .map_err(|error| error.operation("publisher").context("topic", &topic))?;
+        self.shared().use_topic(&topic).map_err(|error| error.operation("publisher"))?;
         let mut state = lock(&self.0.state);
         if state.closing {
             return Err(closed().operation("publisher"));
@@ -228,6 +238,7 @@ impl Bus {
             shared.config.limits.publish_timeout,
             self.capabilities().message_bytes_max,
             settings,
+            shared.meter.publishing(&topic),
         ));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (settle, settled) = watch::channel(0);
@@ -291,9 +302,10 @@ impl Bus {
         Members::new(self.shared())
     }
 
-    /// The counters.
+    /// The numbers of this bus: for those without an exporter. With the feature `metrics` the same numbers, by topic,
+    /// go to the facade of that name.
     pub fn stats(&self) -> Stats {
-        self.shared().counters.snapshot()
+        self.shared().stats()
     }
 
     /// Waits until everything that was queued when it was called is accepted, has failed, or is of unknown outcome.
@@ -320,7 +332,8 @@ impl Bus {
     }
 
     /// Leaves the cluster in an orderly way: takes nothing new, sends what is queued, tells the others that nothing
-    /// more comes, and ends every subscription. Takes at most `within`.
+    /// more comes, and ends every subscription. Takes at most `within`; the groups have half of that, so that what they
+    /// wait for cannot keep the rest from an orderly end.
     ///
     /// # Errors
     /// `Timeout` when not everything that was queued could be sent; the bus is closed all the same.
@@ -329,8 +342,18 @@ impl Bus {
     /// Dropped before it returns, the bus is half closed; drop it.
     pub async fn close(&self, within: Duration) -> Result<()> {
         let by = Instant::now() + within;
+        // Of several who close at once one says goodbye, and the others wait for it. The senders tell their last heads
+        // once: a second goodbye would say that nothing was ever published, and what is on its way would be lost unseen.
+        let Ok(mut has_begun) = tokio::time::timeout_at(by, self.0.closing.lock()).await else {
+            return Err(Error::new(ErrorKind::Timeout, "another call is still closing the bus")
+                .operation("close")
+                .context("waited", format!("{within:?}")));
+        };
+        if std::mem::replace(&mut *has_begun, true) {
+            return self.shut_down(by).await;
+        }
         // First the groups: what they settle may still publish dead letters.
-        self.leave_groups(by).await;
+        self.leave_groups(Instant::now() + within / 2).await;
         let senders: Vec<SenderHandle> = {
             let mut state = lock(&self.0.state);
             state.closing = true;
@@ -346,7 +369,11 @@ impl Bus {
                 .operation("close")
                 .context("events not settled", unsent)
                 .context("waited", format!("{within:?}"));
-            senders.iter().for_each(|s| s.queue.fail(&error));
+            for sender in &senders {
+                let failed = sender.queue.fail(&error);
+                self.shared().counters.failed(failed, error.kind());
+                sender.queue.meter.failed(failed, error.kind());
+            }
             self.shut_down(by).await.and(Err(error))
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Bus;
 use super::queue::{Publish, Queue};
+use super::shared::Shared;
 use super::stats::add;
 use crate::codec::RecordParts;
 use crate::error::{Error, ErrorKind, Result};
@@ -72,7 +73,7 @@ impl Publisher {
     /// As [`publish`](Self::publish).
     pub fn publish_record(&self, record: &RecordParts<'_>) -> Publish {
         if let Err(error) = check(record) {
-            return Publish::failed(error);
+            return self.failed(error);
         }
         match self.queue.try_append(record) {
             Ok(ticket) => {
@@ -84,14 +85,21 @@ impl Publisher {
                 let (queue, shared) = (self.queue.clone(), self.bus.shared().clone());
                 let waiting = queue.wait();
                 Publish::waiting(async move {
-                    let ticket = queue.wait_append(&owned.parts()).await?;
+                    let appended = queue.wait_append(&owned.parts()).await;
+                    let ticket = appended.inspect_err(|error| count_failed(&shared, &queue, error))?;
                     drop(waiting);
                     add(&shared.counters.published, 1);
                     Ok(ticket)
                 })
             }
-            Err(error) => Publish::failed(error),
+            Err(error) => self.failed(error),
         }
+    }
+
+    /// Nothing was queued.
+    fn failed(&self, error: Error) -> Publish {
+        count_failed(self.bus.shared(), &self.queue, &error);
+        Publish::failed(error)
     }
 
     /// Queues a record that is encoded already, without waiting.
@@ -99,17 +107,17 @@ impl Publisher {
     /// # Errors
     /// As [`try_publish`](Self::try_publish).
     pub fn try_publish_record(&self, record: &RecordParts<'_>) -> Result<()> {
-        check(record)?;
-        let counters = &self.bus.shared().counters;
-        match self.queue.try_append(record) {
+        let shared = self.bus.shared();
+        match check(record).and_then(|()| self.queue.try_append(record)) {
             Ok(_) => {
-                add(&counters.published, 1);
+                add(&shared.counters.published, 1);
                 Ok(())
             }
             Err(error) => {
                 if error.kind() == ErrorKind::QueueFull {
-                    add(&counters.queue_full, 1);
+                    add(&shared.counters.queue_full, 1);
                 }
+                count_failed(shared, &self.queue, &error);
                 Err(error)
             }
         }
@@ -123,7 +131,9 @@ impl Publisher {
         // Taken, not borrowed: an event whose serialisation publishes another one finds an empty buffer.
         let mut body = SCRATCH.with(|scratch| std::mem::take(&mut *scratch.borrow_mut()));
         body.clear();
-        let encoded = event.encode_body(&mut Body::new(&mut body));
+        let encoded = event
+            .encode_body(&mut Body::new(&mut body))
+            .inspect_err(|error| count_failed(self.bus.shared(), &self.queue, error));
         let key = event.key();
         let result = encoded.and_then(|()| {
             then(&RecordParts {
@@ -147,6 +157,11 @@ impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Publisher").field("topic", &self.topic).finish_non_exhaustive()
     }
+}
+
+fn count_failed(shared: &Shared, queue: &Queue, error: &Error) {
+    shared.counters.failed(1, error.kind());
+    queue.meter.failed(1, error.kind());
 }
 
 fn check(record: &RecordParts<'_>) -> Result<()> {

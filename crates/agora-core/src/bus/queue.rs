@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+use super::meter::Publishing;
 use super::single::Single;
 use crate::codec::{FrameBuilder, HEADER_BYTES, RecordParts};
 use crate::error::{Error, ErrorKind, Result};
@@ -116,11 +117,17 @@ impl Drop for Batch {
 #[derive(Debug)]
 pub(crate) struct Room {
     bytes: Semaphore,
+    bytes_max: usize,
 }
 
 impl Room {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { bytes: Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)) })
+        let bytes_max = bytes.min(Semaphore::MAX_PERMITS);
+        Arc::new(Self { bytes: Semaphore::new(bytes_max), bytes_max })
+    }
+
+    pub(crate) fn bytes_in_use(&self) -> usize {
+        self.bytes_max.saturating_sub(self.bytes.available_permits())
     }
 }
 
@@ -134,6 +141,7 @@ pub(crate) struct Queue {
     /// The largest message that the transport takes.
     message_bytes_max: usize,
     settings: TopicSettings,
+    pub(crate) meter: Publishing,
     /// Events that wait for room. Whoever comes later must not overtake them.
     waiting: Arc<AtomicUsize>,
 }
@@ -174,6 +182,7 @@ impl Queue {
         timeout: Duration,
         message_bytes_max: usize,
         settings: TopicSettings,
+        meter: Publishing,
     ) -> Self {
         Self {
             inner: Mutex::default(),
@@ -182,6 +191,7 @@ impl Queue {
             timeout,
             message_bytes_max,
             settings,
+            meter,
             waiting: Arc::default(),
         }
     }
@@ -316,6 +326,11 @@ impl Queue {
         Some(seal.map_or(first, |seal| seal.min(first)))
     }
 
+    /// How long ago the first event of a batch was published.
+    pub(crate) fn waited(&self, batch: &Batch, now: Instant) -> Duration {
+        (now + self.timeout).saturating_duration_since(batch.deadline)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         lock(&self.inner).batches.is_empty()
     }
@@ -336,16 +351,15 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Takes nothing more, and fails what is queued.
-    pub(crate) fn fail(&self, error: &Error) {
+    /// Takes nothing more, and fails what is queued: so many events.
+    pub(crate) fn fail(&self, error: &Error) -> u64 {
         let batches = {
             let mut inner = lock(&self.inner);
             inner.closed.get_or_insert_with(|| error.clone());
             std::mem::take(&mut inner.batches)
         };
-        for batch in batches {
-            batch.decide(Err(error.clone()));
-        }
+        batches.iter().for_each(|batch| batch.decide(Err(error.clone())));
+        batches.iter().map(|batch| batch.builder.records() as u64).sum()
     }
 }
 

@@ -99,7 +99,7 @@ impl SenderTask {
         match self.open().await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return self.queue.fail(&error),
+            Err(error) => return self.fail_queued(&error),
         }
         loop {
             self.prepare();
@@ -201,9 +201,19 @@ impl SenderTask {
     fn count_expired(&mut self) {
         let expired = self.queue.expire(Instant::now());
         if expired > 0 {
-            add(&self.shared.counters.publish_failed, expired);
+            self.count_failed(expired, ErrorKind::Timeout);
             self.settled.send_modify(|settled| *settled += expired);
         }
+    }
+
+    /// Takes nothing more, and fails what is queued.
+    fn fail_queued(&self, error: &Error) {
+        self.count_failed(self.queue.fail(error), error.kind());
+    }
+
+    fn count_failed(&self, events: u64, kind: ErrorKind) {
+        self.shared.counters.failed(events, kind);
+        self.queue.meter.failed(events, kind);
     }
 
     /// Takes over what the source has to send. Hellos wait for the next call, so that one head answers many.
@@ -254,6 +264,7 @@ impl SenderTask {
         match announcement {
             Announcement::Repeat(frame) => {
                 add(&self.shared.counters.repeats_sent, 1);
+                self.queue.meter.repeats.add(1);
                 frame
             }
             Announcement::Head { next, floor, fin, nonces } => {
@@ -293,11 +304,14 @@ impl SenderTask {
             Ok(()) => self.flight.len(),
             Err(failed) => failed.accepted.min(self.flight.len()),
         };
+        let now = Instant::now();
         for done in self.flight.drain(..accepted) {
             if let Some((batch, receipt)) = done.batch {
                 add(&self.shared.counters.frames_sent, 1);
                 self.role.settled(receipt.seq);
                 let events = batch.events() as u64;
+                add(&self.shared.counters.accepted, events);
+                self.queue.meter.accepted(events, self.queue.waited(&batch, now));
                 batch.decide(Ok(receipt));
                 self.settled.send_modify(|settled| *settled += events);
             }
@@ -307,7 +321,6 @@ impl SenderTask {
             Err(failed) => {
                 tracing::debug!(topic = %self.address.topic, error = %failed.error, "publish failed");
                 self.flight.retain(|f| f.batch.is_some());
-                let now = Instant::now();
                 if !failed.error.is_retryable() {
                     self.give_up(|_| true, &failed.error);
                 } else {
@@ -342,8 +355,8 @@ impl SenderTask {
             }
             _ => true,
         });
-        add(&self.shared.counters.publish_failed, settled);
         if settled > 0 {
+            self.count_failed(settled, ErrorKind::OutcomeUnknown);
             self.settled.send_modify(|n| *n += settled);
         }
     }
@@ -371,7 +384,10 @@ impl SenderTask {
 /// However the task ends, nobody is left waiting, and nothing more is queued that nobody would take.
 impl Drop for SenderTask {
     fn drop(&mut self) {
-        self.queue.fail(&closed());
+        self.fail_queued(&closed());
+        let cut_short: u64 =
+            self.flight.iter().filter_map(|f| f.batch.as_ref()).map(|(batch, _)| batch.events() as u64).sum();
+        self.count_failed(cut_short, ErrorKind::OutcomeUnknown);
         self.settled.send_replace(self.queue.accepted());
     }
 }

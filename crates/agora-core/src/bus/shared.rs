@@ -13,24 +13,33 @@ use tokio::time::Instant;
 use super::backlog::Shares;
 use super::config::BusConfig;
 use super::control::ControlCommand;
+use super::meter::Meter;
 use super::queue::{Room, lock};
 use super::sender::SenderCommand;
 use super::signal::Signal;
-use super::stats::Counters;
+use super::stats::{Counters, Stats};
 use super::topic::TopicCommand;
 use crate::codec::{Control, TopicState};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{SourceId, StreamId, TopicName};
-use crate::membership::{Member, MemberEvent};
-use crate::transport::Transport;
+use crate::limits::HEARTBEAT_TOPICS_MAX;
+use crate::membership::{Member, MemberEvent, MemberInfo, MemberState};
+use crate::transport::{TopicSettings, Transport};
 
-/// The settings of a live topic, as heartbeats state them: it has none that nodes could disagree on.
-const LIVE_SETTINGS: u64 = 1;
+/// So many topics at most are compared with what other nodes are told of them.
+const USED_MAX: usize = 4096;
+/// Of so many disagreements about topics at most is warned.
+const WARNED_MAX: usize = 256;
 
 /// The handles of the tasks, by the stream that they serve.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub(crate) senders: BTreeMap<StreamId, mpsc::Sender<SenderCommand>>,
     pub(crate) topics: BTreeMap<StreamId, mpsc::Sender<TopicCommand>>,
+    /// The topics that this node uses, by the stream of their first lane.
+    used: BTreeMap<StreamId, TopicName>,
+    /// Of which disagreements was warned.
+    warned: BTreeSet<(StreamId, u64)>,
 }
 
 pub(crate) struct Shared {
@@ -38,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) config: BusConfig,
     pub(crate) me: SourceId,
     pub(crate) counters: Counters,
+    pub(crate) meter: Meter,
+    /// What the topics hold of frames that came early, in bytes.
+    held: AtomicUsize,
     /// Memory for events waiting to be sent.
     pub(crate) room: Arc<Room>,
     /// Memory for what was received and not taken.
@@ -71,6 +83,7 @@ impl Shared {
         outbox: mpsc::Sender<Bytes>,
     ) -> Self {
         let usable = transport.link().borrow().is_usable();
+        let meter = Meter::new(transport.capabilities().backend, config.limits.queue_bytes());
         Self {
             room: Room::new(config.limits.queue_bytes()),
             received: Shares::new(config.limits.receive_bytes() / 4 * 3),
@@ -80,6 +93,8 @@ impl Shared {
             config,
             me,
             counters: Counters::default(),
+            meter,
+            held: AtomicUsize::new(0),
             registry: Mutex::default(),
             control,
             outbox,
@@ -91,6 +106,39 @@ impl Shared {
             member_events: broadcast::Sender::new(super::members::NOTICES_KEPT),
             publishers: AtomicUsize::new(0),
         }
+    }
+
+    /// The numbers of this bus.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counters.snapshot();
+        stats.link_up = u64::from(self.link.read().0);
+        for member in self.members.borrow().iter() {
+            *match member.state {
+                MemberState::Alive => &mut stats.members_alive,
+                MemberState::Suspected => &mut stats.members_suspected,
+                MemberState::Failed => &mut stats.members_failed,
+                MemberState::Left => &mut stats.members_left,
+            } += 1;
+        }
+        stats.queue_bytes = self.room.bytes_in_use() as u64;
+        stats.held_bytes = self.held.load(Relaxed) as u64;
+        stats.backlog_bytes = self.received.bytes_in_use() as u64;
+        stats
+    }
+
+    /// A topic holds so much of frames that came early, and held so much before.
+    pub(crate) fn holds(&self, before: usize, now: usize) {
+        if now >= before {
+            self.held.fetch_add(now - before, Relaxed);
+        } else {
+            self.held.fetch_sub(before - now, Relaxed);
+        }
+    }
+
+    /// Brings the levels that the meter shows up to date.
+    pub(crate) fn measure(&self) {
+        let held = self.held.load(Relaxed);
+        self.meter.memory(self.room.bytes_in_use(), held, self.received.bytes_in_use());
     }
 
     pub(crate) fn count_publisher(&self) {
@@ -165,10 +213,66 @@ impl Shared {
     /// The topics that this node's heartbeat names.
     pub(crate) fn topic_states(&self) -> Vec<TopicState> {
         let registry = lock(&self.registry);
-        let publishing = registry.senders.keys();
-        publishing
-            .map(|stream| TopicState { stream: stream.0, settings: LIVE_SETTINGS, publishes: true })
-            .collect()
+        let mut states: Vec<TopicState> = registry
+            .used
+            .iter()
+            .map(|(stream, topic)| TopicState {
+                stream: stream.0,
+                settings: self.config.settings_of(topic).to_bits(),
+                publishes: registry.senders.contains_key(stream),
+            })
+            .collect();
+        // Others must know where this node publishes; what it only reads is there to be compared.
+        states.sort_by_key(|state| !state.publishes);
+        states.truncate(HEARTBEAT_TOPICS_MAX);
+        states
+    }
+
+    /// This node uses a topic from here on.
+    ///
+    /// # Errors
+    /// `Conflict`, where a member says that the topic is something else.
+    pub(crate) fn use_topic(&self, topic: &TopicName) -> Result<()> {
+        let (stream, settings) = (self.stream_of(topic), self.config.settings_of(topic));
+        let members = self.members.borrow().clone();
+        for member in members.iter().filter(|member| member.state.is_live()) {
+            let stated = member.info.topics.iter().find(|stated| stated.stream == stream);
+            if let Some(stated) = stated.filter(|stated| stated.settings != settings.to_bits()) {
+                let theirs = TopicSettings::of_heartbeat(stated.settings);
+                let theirs = theirs.map_or("unknown to this version".to_owned(), |theirs| theirs.agreed());
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "another node is told something else of this topic",
+                )
+                .context("topic", topic)
+                .context("here", settings.agreed())
+                .context("node", &member.info.name)
+                .context("there", theirs)
+                .help("give all nodes the same `topics` settings; `agora doctor` shows who differs"));
+            }
+        }
+        let used = &mut lock(&self.registry).used;
+        if used.len() < USED_MAX {
+            used.insert(stream, topic.clone());
+        }
+        Ok(())
+    }
+
+    /// Warns of a member that is told something else of a topic that is used here.
+    pub(crate) fn compare_topics(&self, info: &MemberInfo) {
+        let mut registry = lock(&self.registry);
+        for stated in &info.topics {
+            let Some(topic) = registry.used.get(&stated.stream) else { continue };
+            let here = self.config.settings_of(topic);
+            if stated.settings != here.to_bits() && registry.warned.len() < WARNED_MAX {
+                let there = TopicSettings::of_heartbeat(stated.settings).map(|theirs| theirs.agreed());
+                let topic = topic.clone();
+                if registry.warned.insert((stated.stream, stated.settings)) {
+                    tracing::warn!(%topic, here = here.agreed(), node = %info.name, ?there,
+                        "another node is told something else of this topic");
+                }
+            }
+        }
     }
 
     /// The live sources whose heartbeats say that they publish on this stream. This node is one of them where it

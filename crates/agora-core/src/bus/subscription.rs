@@ -11,6 +11,7 @@ use futures_core::Stream;
 use super::Bus;
 use super::backlog::{Backlog, Item};
 use super::delivery::{Delivery, Gap, Missing, Received};
+use super::meter::Consuming;
 use super::progress::{Durable, Place, Step, check_name, keep_saving, not_of};
 use super::queue::closed;
 use super::stats::add;
@@ -137,13 +138,16 @@ impl<E: Events> Subscribe<E> {
         for topic in &topics {
             check(bus, topic, &start, durable).map_err(|error| error.context("topic", topic))?;
         }
+        topics.iter().try_for_each(|topic| bus.shared().use_topic(topic))?;
         let backlog = Arc::new(Backlog::new(bus.shared().received.clone(), bus.config().clock));
+        let meter = |topic: &TopicName| Arc::new(bus.shared().meter.consuming(topic));
         let mut subscription = Subscription {
             backlog: backlog.clone(),
             current: None,
             place: Arc::default(),
             step: None,
             durable: None,
+            meters: topics.iter().map(|topic| (topic.clone(), meter(topic))).collect(),
             bus: bus.clone(),
             events: std::marker::PhantomData,
         };
@@ -210,6 +214,29 @@ struct Current {
     from: u64,
     /// What taking it changes in the place in a log.
     progress: Option<(StreamId, Progress)>,
+    meter: Arc<Consuming>,
+    /// Events that were returned, and that the meter was not told of.
+    uncounted: u64,
+}
+
+impl Current {
+    /// An event is returned. The meter is told once a frame, with the last event at the latest.
+    fn count(&mut self) {
+        self.uncounted += 1;
+        if self.cursor.index() >= self.frame.records_count() {
+            self.tell_meter();
+        }
+    }
+
+    fn tell_meter(&mut self) {
+        self.meter.consumed.add(std::mem::take(&mut self.uncounted));
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        self.tell_meter();
+    }
 }
 
 /// An established subscription: a [`Stream`] of deliveries. An `Err` is the last item. Dropping it ends it.
@@ -221,6 +248,7 @@ pub struct Subscription<E = Record> {
     /// What that delivery changes.
     step: Option<Step>,
     durable: Option<Durable>,
+    meters: BTreeMap<TopicName, Arc<Consuming>>,
     bus: Bus,
     events: std::marker::PhantomData<fn() -> E>,
 }
@@ -351,16 +379,28 @@ impl<E: Events> Subscription<E> {
                     let step = |(stream, progress)| (stream, progress, None);
                     match item {
                         Item::Frame { topic, lane, frame, from } => {
-                            let cursor = frame.cursor();
-                            self.current = Some(Current { topic, lane, frame, cursor, from, progress });
+                            let (cursor, meter) = (frame.cursor(), self.meter(&topic));
+                            let uncounted = 0;
+                            self.current = Some(Current {
+                                topic,
+                                lane,
+                                frame,
+                                cursor,
+                                from,
+                                progress,
+                                meter,
+                                uncounted,
+                            });
                         }
                         Item::Gap(gap) => {
-                            add(&counters.gaps, 1);
+                            counters.gap(gap.reason);
+                            self.meter(&gap.topic).gap(gap.reason);
                             self.step = progress.map(step);
                             return Poll::Ready(Some(Ok(Delivery::Gap(gap))));
                         }
                         Item::Foreign(foreign) => {
                             add(&counters.foreign, 1);
+                            self.meter(&foreign.topic).foreign.add(1);
                             self.step = progress.map(step);
                             return Poll::Ready(Some(Ok(Delivery::Foreign(foreign))));
                         }
@@ -372,6 +412,14 @@ impl<E: Events> Subscription<E> {
                     }
                 }
             }
+        }
+    }
+
+    fn meter(&self, topic: &TopicName) -> Arc<Consuming> {
+        match self.meters.get(topic) {
+            Some(meter) => meter.clone(),
+            // There is one for each topic of the subscription, and nothing comes from others.
+            None => Arc::new(self.bus.shared().meter.consuming(topic)),
         }
     }
 
@@ -389,6 +437,7 @@ impl<E: Events> Subscription<E> {
             let reason = match E::from_record(&record) {
                 Ok(Some(event)) => {
                     add(&counters.delivered, 1);
+                    current.count();
                     self.step = step_of(&current.progress, Some(record.seq() + 1));
                     let topic = current.topic.clone();
                     return Some(Delivery::Event(Received { event, topic, record }));
@@ -403,7 +452,8 @@ impl<E: Events> Subscription<E> {
                     Reason::Undecodable
                 }
             };
-            add(&counters.gaps, 1);
+            counters.gap(reason);
+            current.meter.gap(reason);
             self.step = step_of(&current.progress, Some(record.seq() + 1));
             let (from, to) = (Some(record.seq()), Some(record.seq() + 1));
             let missing = Missing::Source { source: record.source(), lane: current.lane, from, to };

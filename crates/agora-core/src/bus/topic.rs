@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::backlog::{Backlog, Item};
 use super::delivery::{Foreign, Gap, Missing};
+use super::meter::Receiving;
 use super::stats::add;
 use crate::codec::{self, Ask, Control, Frame, FrameType, Hello, Parsed};
 use crate::error::{Error, ErrorKind};
@@ -88,6 +89,9 @@ pub(crate) struct TopicTask {
     inbox: Box<dyn Inbox>,
     commands: mpsc::Receiver<TopicCommand>,
     receiver: Receiver<Piece>,
+    meter: Receiving,
+    /// What the receiver held when that was last looked at.
+    held: usize,
     subs: BTreeMap<SubId, Sub>,
     next_sub: u64,
     /// The verdicts that stand have come: the first subscription can, and only without any does the task end.
@@ -107,6 +111,8 @@ impl TopicTask {
         Self {
             stream: StreamId::of(&shared.config.cluster, &topic, lane),
             receiver: Receiver::new(shared.me, shared.held_share(), shared.fork_rng()),
+            meter: shared.meter.receiving(&topic),
+            held: 0,
             shared,
             topic,
             lane,
@@ -148,11 +154,21 @@ impl TopicTask {
             }
             self.receiver.handle_timeout(Instant::now());
             self.act();
+            self.measure();
             self.drop_abandoned();
             if self.informed && self.subs.is_empty() && self.shared.retire_topic(self.stream, &self.commands)
             {
                 return;
             }
+        }
+    }
+
+    /// Tells what is held of frames that came early.
+    fn measure(&mut self) {
+        let (before, now) = (self.held, self.receiver.held_bytes());
+        if before != now {
+            self.shared.holds(before, now);
+            self.held = now;
         }
     }
 
@@ -226,6 +242,7 @@ impl TopicTask {
             Parsed::Frame(frame) => self.receive_frame(frame),
             Parsed::Unreadable { header, why } => {
                 add(&counters.rejected_unreadable, 1);
+                self.meter.rejected.unreadable.add(1);
                 let range = header.range();
                 if header.stream != self.stream || range.is_empty() {
                     return;
@@ -237,6 +254,7 @@ impl TopicTask {
             }
             Parsed::Corrupt(why) => {
                 add(&counters.rejected_corrupt, 1);
+                self.meter.rejected.corrupt.add(1);
                 tracing::debug!(topic = %self.topic, ?why, "a damaged frame was dropped");
             }
             Parsed::Foreign(_) => {
@@ -254,6 +272,7 @@ impl TopicTask {
         let counters = &self.shared.counters;
         if header.stream != self.stream {
             add(&counters.rejected_stream, 1);
+            self.meter.rejected.stream.add(1);
             return;
         }
         match frame.frame_type() {
@@ -276,16 +295,29 @@ impl TopicTask {
                     &head.nonces,
                 );
             }
-            FrameType::Control => add(&counters.rejected_stream, 1),
+            FrameType::Control => {
+                add(&counters.rejected_stream, 1);
+                self.meter.rejected.stream.add(1);
+            }
         }
     }
 
     fn receive_piece(&mut self, source: SourceId, floor: u64, piece: Piece) {
         let events = piece.end - piece.seq;
+        let (counters, meter) = (&self.shared.counters, &self.meter);
         match self.receiver.handle_frame(Instant::now(), source, floor, piece) {
-            Seen::New { late: true } => add(&self.shared.counters.repaired, events),
-            Seen::Duplicate => add(&self.shared.counters.duplicates, 1),
-            Seen::Refused => add(&self.shared.counters.sources_refused, 1),
+            Seen::New { late: true } => {
+                add(&counters.repaired, events);
+                meter.repaired.add(events);
+            }
+            Seen::Duplicate => {
+                add(&counters.duplicates, 1);
+                meter.duplicates.add(1);
+            }
+            Seen::Refused => {
+                add(&counters.sources_refused, 1);
+                meter.rejected.too_many_sources.add(1);
+            }
             _ => {}
         }
     }
@@ -303,6 +335,7 @@ impl TopicTask {
                 Action::Ask { source, ranges } => {
                     let ranges = ranges.into_iter().map(|range| (range.start, range.end)).collect();
                     add(&self.shared.counters.asks_sent, 1);
+                    self.meter.asks.add(1);
                     let (node, incarnation) = (source.node.0, source.incarnation.0);
                     let ask = Ask { stream: self.stream.0, node, incarnation, ranges };
                     self.shared.send_control(&Control::Ask(ask));
@@ -346,6 +379,7 @@ impl TopicTask {
         let Some(state) = self.subs.get(&sub) else { return };
         if !state.backlog.push(item) {
             add(&self.shared.counters.overflowed, 1);
+            self.meter.overflowed.add(1);
         }
     }
 
@@ -367,6 +401,7 @@ impl TopicTask {
 impl Drop for TopicTask {
     fn drop(&mut self) {
         self.end(&Ok(()));
+        self.shared.holds(self.held, 0);
     }
 }
 

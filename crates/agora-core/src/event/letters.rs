@@ -29,7 +29,8 @@ pub struct DeadLetter {
     pub kind: String,
     /// The version of its kind.
     pub version: u16,
-    /// Its key, or the backend's own key.
+    /// Its key, or the backend's own key, where that is at most
+    /// [`KEY_BYTES_MAX`](crate::limits::KEY_BYTES_MAX) long.
     pub key: Option<Vec<u8>>,
     /// Its body, or the whole message where there is no origin. `None` where it was too large to be wrapped: then it is to
     /// be found in the topic itself, as long as that keeps it.

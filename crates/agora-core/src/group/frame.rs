@@ -47,8 +47,8 @@ pub(super) enum State {
     Running { job: JobId, until: Instant },
     /// It failed, and is tried again then.
     Waiting { until: Instant },
-    /// It is to be stored among the dead letters, as soon as `again` has passed.
-    Dead { reason: String, storing: bool, again: Option<Instant> },
+    /// It is to be stored among the dead letters, as soon as `again` has passed. That failed so often already.
+    Dead { reason: String, storing: bool, again: Option<Instant>, failures: u32 },
     /// Nothing is to be done with it as long as the frame is not given out anew.
     Parked,
     /// It is done, or stored among the dead letters.

@@ -52,12 +52,20 @@ impl Lines {
         let Some(key) = key else { return };
         let Some(line) = self.lines.get_mut(&key) else { return };
         let was_first = line.front() == Some(&slot);
-        line.retain(|other| *other != slot);
+        match was_first {
+            true => drop(line.pop_front()),
+            false => line.retain(|other| *other != slot),
+        }
         match line.front() {
             None => drop(self.lines.remove(&key)),
             Some(&next) if was_first && is_idle(next) => self.make_ready(next),
             Some(_) => {}
         }
+    }
+
+    /// The frames that stand in the line of a key, as often as they do.
+    pub(super) fn frames(&self, key: u64) -> impl Iterator<Item = u64> {
+        self.lines.get(&key).into_iter().flatten().map(|slot| slot.frame)
     }
 
     /// How many events may begin now.

@@ -8,9 +8,17 @@ use super::frame::Origin;
 /// is handled again, which a group may always do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Settled {
-    frames: BTreeMap<Origin, Vec<bool>>,
+    frames: BTreeMap<Origin, Known>,
     order: VecDeque<Origin>,
     frames_max: usize,
+}
+
+/// What is settled of one frame. Nearly always all of it, which takes no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Known {
+    /// So many events, from the first on.
+    All(usize),
+    Some(Box<[bool]>),
 }
 
 impl Settled {
@@ -23,7 +31,11 @@ impl Settled {
         if !events.contains(&true) {
             return;
         }
-        if self.frames.insert(origin, events).is_none() {
+        let known = match events.contains(&false) {
+            true => Known::Some(events.into()),
+            false => Known::All(events.len()),
+        };
+        if self.frames.insert(origin, known).is_none() {
             self.order.push_back(origin);
         }
         while self.order.len() > self.frames_max {
@@ -33,8 +45,12 @@ impl Settled {
         }
     }
 
-    /// Which events of a frame are settled; none where nothing is known of it.
-    pub(super) fn of(&self, origin: &Origin) -> &[bool] {
-        self.frames.get(origin).map_or(&[], Vec::as_slice)
+    /// Is this event of a frame settled, as far as is known?
+    pub(super) fn has(&self, origin: &Origin, index: usize) -> bool {
+        match self.frames.get(origin) {
+            None => false,
+            Some(Known::All(events)) => index < *events,
+            Some(Known::Some(events)) => events.get(index) == Some(&true),
+        }
     }
 }

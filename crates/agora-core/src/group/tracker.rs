@@ -1,6 +1,7 @@
 //! What a member of a group holds: what may begin, what has failed, and what is settled at the backend.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,6 +12,10 @@ use super::settled::Settled;
 use super::timers::{Timer, Timers};
 use crate::limits::GROUP_SETTLED_MAX;
 use crate::transport::{Position, Settle, Token};
+
+/// The least pause before something is said to the backend once more, whatever the policy says: a backend that refuses
+/// at once is not asked in a circle.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// One try of one event, or one burial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,9 +158,9 @@ impl<T: Clone> Tracker<T> {
         self.lines.ready()
     }
 
-    /// How many records are held.
+    /// How many records are held. One that stands in the log several times counts as often.
     pub fn records(&self) -> usize {
-        self.frames.len()
+        self.frames.len().max(self.tokens.len())
     }
 
     /// Is this try still under way?
@@ -241,10 +246,11 @@ impl<T: Clone> Tracker<T> {
         let Some(slot) = self.jobs.remove(&job) else { return };
         if stored {
             self.settle(slot);
-        } else if let Some(State::Dead { reason, .. }) = self.state(slot) {
-            let again = Some(now + self.policy.backoff.0);
+        } else if let Some(State::Dead { reason, failures, .. }) = self.state(slot) {
+            let failures = failures.saturating_add(1);
+            let again = Some(now + self.policy.pause(failures).max(PAUSE_MIN));
             let reason = reason.clone();
-            self.set(slot, State::Dead { reason, storing: false, again });
+            self.set(slot, State::Dead { reason, storing: false, again, failures });
             if self.frames.get(&slot.frame).is_some_and(|frame| frame.held.is_empty()) {
                 self.park(slot);
             }
@@ -267,7 +273,8 @@ impl<T: Clone> Tracker<T> {
             }
             (Answer::Failed, Settle::Ack | Settle::Extend) => {
                 held.acking &= how != Settle::Ack;
-                let due = now + self.policy.backoff.0.min(self.policy.extend_after());
+                let pause = self.policy.backoff.0.min(self.policy.extend_after());
+                let due = now + pause.max(PAUSE_MIN);
                 let old = std::mem::replace(&mut held.due, due);
                 self.timers.remove(old, Timer::Held(token));
                 self.timers.insert(due, Timer::Held(token));
@@ -351,8 +358,8 @@ impl<T: Clone> Tracker<T> {
                 self.set(slot, State::Todo);
                 self.lines.make_ready(slot);
             }
-            Some(State::Dead { reason, storing: false, .. }) => {
-                self.set(slot, State::Dead { reason, storing: false, again: None });
+            Some(State::Dead { reason, storing: false, failures, .. }) => {
+                self.set(slot, State::Dead { reason, storing: false, again: None, failures });
                 self.check(slot.frame);
             }
             _ => {}
@@ -374,9 +381,9 @@ impl<T: Clone> Tracker<T> {
     }
 
     fn insert(&mut self, origin: Origin, keys: Vec<Option<u64>>, bytes: usize, item: T) -> u64 {
-        let known = self.settled.of(&origin);
+        let known = &self.settled;
         let events = keys.into_iter().enumerate().map(|(index, key)| {
-            let state = if known.get(index) == Some(&true) { State::Settled } else { State::Parked };
+            let state = if known.has(&origin, index) { State::Settled } else { State::Parked };
             Event { key, state, failures: 0 }
         });
         let frame = Frame {
@@ -448,7 +455,7 @@ impl<T: Clone> Tracker<T> {
     fn give_up(&mut self, slot: Slot, reason: String) {
         match self.frames.get(&slot.frame) {
             Some(frame) if !frame.held.is_empty() => {
-                self.set(slot, State::Dead { reason, storing: false, again: None });
+                self.set(slot, State::Dead { reason, storing: false, again: None, failures: 0 });
                 self.check(slot.frame);
             }
             _ => self.park(slot),
@@ -476,12 +483,30 @@ impl<T: Clone> Tracker<T> {
         slots.into_iter().for_each(|index| self.park(Slot { frame: id, index }));
     }
 
-    /// A frame goes back as soon as nothing of it is worked on.
+    /// A frame goes back as soon as nothing of it is worked on, and so does what stands behind it in the lines of its
+    /// keys: begun here, it would overtake what comes back.
     fn release(&mut self, id: u64) {
-        self.park_all(id);
-        if let Some(frame) = self.frames.get_mut(&id) {
-            frame.releasing = true;
+        let mut going = VecDeque::from([id]);
+        while let Some(id) = going.pop_front() {
+            self.park_all(id);
+            going.extend(self.behind(id));
+            if let Some(frame) = self.frames.get_mut(&id) {
+                frame.releasing = true;
+            }
+            self.check(id);
         }
+    }
+
+    /// The frames with events of the same keys as those of a frame that are parked, in their order.
+    fn behind(&self, id: u64) -> Vec<u64> {
+        let Some(frame) = self.frames.get(&id) else { return Vec::new() };
+        let parked = frame.events.iter().filter(|event| event.state == State::Parked);
+        let keys: BTreeSet<u64> = parked.filter_map(|event| event.key).collect();
+        let mut behind: Vec<u64> = keys.iter().flat_map(|key| self.lines.frames(*key)).collect();
+        behind.sort_unstable();
+        behind.dedup();
+        behind.retain(|id| self.frames.get(id).is_some_and(|frame| !frame.releasing));
+        behind
     }
 
     /// Nothing of a frame is held any more: it is done, or another's.
@@ -513,6 +538,7 @@ impl<T: Clone> Tracker<T> {
             }
         } else if frame.releasing && !frame.is_busy() {
             self.park_all(id);
+            let behind = self.behind(id);
             let Some(frame) = self.frames.get(&id) else { return };
             for place in frame.held.keys().copied().collect::<Vec<_>>() {
                 if let Some(token) = self.let_go(id, place) {
@@ -520,13 +546,14 @@ impl<T: Clone> Tracker<T> {
                 }
             }
             self.forget(id);
+            behind.into_iter().for_each(|id| self.release(id));
         }
     }
 
     fn bury(&mut self, slot: Slot) {
-        let Some(State::Dead { reason, .. }) = self.state(slot).cloned() else { return };
+        let Some(State::Dead { reason, failures, .. }) = self.state(slot).cloned() else { return };
         let job = self.job(slot);
-        self.set(slot, State::Dead { reason: reason.clone(), storing: true, again: None });
+        self.set(slot, State::Dead { reason: reason.clone(), storing: true, again: None, failures });
         let Some(frame) = self.frames.get(&slot.frame) else { return };
         let failures = frame.events.get(slot.index).map_or(0, |event| event.failures);
         let attempts = frame.attempt.saturating_sub(1).saturating_add(failures);

@@ -37,6 +37,25 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of their definition.
+    pub const ALL: &[Self] = &[
+        Self::Lost,
+        Self::NotHeld,
+        Self::Unseen,
+        Self::SourceFailed,
+        Self::SourceLeft,
+        Self::Overflow,
+        Self::TooFarAhead,
+        Self::Unreadable,
+        Self::UnknownKind,
+        Self::Undecodable,
+        Self::TooManySources,
+        Self::Retention,
+        Self::Rewritten,
+        Self::GivenUp,
+        Self::Late,
+    ];
+
     /// A stable name, for metrics and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,5 +75,19 @@ impl Reason {
             Self::GivenUp => "given_up",
             Self::Late => "late",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_stand_in_their_order() {
+        for (at, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, at, "{reason:?}");
+        }
+        // Whoever adds a reason behind the last one adds it to the list too.
+        assert_eq!(Reason::ALL.last(), Some(&Reason::Late));
     }
 }

@@ -127,6 +127,12 @@ impl Detector {
         self.watch_for_reunion(now);
     }
 
+    /// Takes the arrival of a heartbeat less the time in it, in microseconds, by the clocks of both. Returns whether the
+    /// [offset](Member::clock_offset_us) of that member changed. Nothing is judged by it.
+    pub fn handle_clock(&mut self, source: SourceId, difference_us: i64) -> bool {
+        self.peers.get_mut(source).is_some_and(|peer| peer.info.is_some() && peer.clock.take(difference_us))
+    }
+
     /// One's own sign of life came back. [`handle_heartbeat`](Self::handle_heartbeat) does the same for one that is a
     /// heartbeat.
     pub fn handle_echo(&mut self, now: Instant) {
@@ -281,10 +287,7 @@ impl Detector {
     /// All members, by node and then by life, without this process itself. Those that failed or left stay for ten
     /// minutes.
     pub fn members(&self) -> Vec<Member> {
-        let member = |peer: &super::peers::Peer| {
-            Some(Member { info: peer.info.clone()?, state: peer.state, heard: peer.heard })
-        };
-        self.peers.iter().filter_map(|(_, peer)| member(peer)).collect()
+        self.peers.iter().filter_map(|(_, peer)| peer.member()).collect()
     }
 
     /// How many members have neither failed nor left, without this process itself.
@@ -305,8 +308,7 @@ impl Detector {
 
     /// What the last heartbeat of a source said, and where it stands; also of one that failed or left.
     pub fn member(&self, source: SourceId) -> Option<Member> {
-        let peer = self.peers.get(source)?;
-        Some(Member { info: peer.info.clone()?, state: peer.state, heard: peer.heard })
+        self.peers.get(source)?.member()
     }
 
     /// How many sources were not taken in, because [`MEMBERS_MAX`](crate::limits::MEMBERS_MAX) live ones are known.

@@ -46,6 +46,9 @@ pub enum MemberState {
 }
 
 impl MemberState {
+    /// Every state.
+    pub const ALL: &[Self] = &[Self::Alive, Self::Suspected, Self::Failed, Self::Left];
+
     /// Not failed and not left.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Alive | Self::Suspected)
@@ -71,4 +74,8 @@ pub struct Member {
     pub state: MemberState,
     /// When it was last heard of.
     pub heard: Instant,
+    /// How far this node's clock is ahead of its clock, in microseconds: the arrival of its latest heartbeats less the
+    /// times in them, the least of these. The way of the message is in it, so two clocks that agree come to a little
+    /// more than 0. Below 0: the member's clock is ahead.
+    pub clock_offset_us: Option<i64>,
 }

@@ -41,6 +41,7 @@
 //! without breaking that happens every `i / p^2`, so from about a quarter of all messages lost a crash may be
 //! reported late. The servers that agora speaks to are reached by TCP, where loss is delay or an outage.
 
+mod clock;
 mod config;
 mod detector;
 mod event;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::clock::ClockOffset;
 use super::config::MembershipConfig;
-use super::member::{MemberInfo, MemberState};
+use super::member::{Member, MemberInfo, MemberState};
 use crate::id::{Incarnation, NodeId, SourceId};
 use crate::limits::{MEMBERS_MAX, TOMBSTONE_AGE};
 
@@ -31,6 +32,7 @@ pub(super) struct Peer {
     pub(super) hinted: Option<Instant>,
     /// When it failed or left.
     ended: Option<Instant>,
+    pub(super) clock: ClockOffset,
     alternation: Alternation,
 }
 
@@ -60,8 +62,19 @@ impl Peer {
             since: now,
             hinted: None,
             ended: None,
+            clock: ClockOffset::default(),
             alternation: Alternation::default(),
         }
+    }
+
+    /// The member, as the application sees it; `None` for one without a name.
+    pub(super) fn member(&self) -> Option<Member> {
+        Some(Member {
+            info: self.info.clone()?,
+            state: self.state,
+            heard: self.heard,
+            clock_offset_us: self.clock.us(),
+        })
     }
 
     /// It lives at `now`: its silence counts from here, and no hint stands against it. Its state is live already.

@@ -22,7 +22,8 @@ pub struct SpaceConfig {
     /// a node and the server.
     ///
     /// `false`: as if each node had a link to each other. One's own messages are delivered at once and never meet
-    /// a fault, and nobody is told of a cut. There is nobody to keep anything: no logs, no cursors.
+    /// a fault, and nobody is told of a cut. There is nobody to keep anything: no logs, no groups, no
+    /// cursors, nothing to administer.
     pub echo_via_server: bool,
     /// Does [`announce`](crate::transport::Transport::announce) give hints about others? Default `true`.
     pub failure_hints: bool,

@@ -243,7 +243,7 @@ impl Group {
             self.members.iter().map(|(id, member)| self.describe_member(*id, member)).collect();
         let (next, pending) = match &self.share {
             Share::Leases(leases) => (leases.next(), leases.pending()),
-            Share::Lane(lane) => (lane.next(), lane.pending()),
+            Share::Lane(lane) => (lane.fresh(), lane.pending()),
         };
         let mut lane = GroupLane::new(0, Position(next.into()));
         (lane.pending, lane.lag) = (pending, self.to_do(0, records));
@@ -274,7 +274,7 @@ impl Group {
     pub(super) fn next(&self) -> u64 {
         match &self.share {
             Share::Leases(leases) => leases.next(),
-            Share::Lane(lane) => lane.next(),
+            Share::Lane(lane) => lane.fresh(),
         }
     }
 }

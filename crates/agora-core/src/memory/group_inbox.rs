@@ -87,7 +87,7 @@ impl State {
             into.push(FromGroup::Interrupted);
             return Ok(Look::Found);
         };
-        let is_member = group.give(now, seat.member, records_max.max(1), records, &mut given).is_some();
+        let is_member = group.give(now, seat.member, records_max, records, &mut given).is_some();
         let is_news_for_others = group.has_moved();
         let look = if !is_member {
             into.push(FromGroup::Interrupted);

@@ -404,7 +404,7 @@ impl Lane {
     }
 
     /// The record that is given out next for the first time.
-    pub(super) fn next(&self) -> u64 {
+    pub(super) fn fresh(&self) -> u64 {
         self.fresh
     }
 

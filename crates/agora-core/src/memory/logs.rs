@@ -115,10 +115,9 @@ impl Log {
             return Err(differs(&topic.name, "wire", &asked.wire, &made.wire));
         }
         match asked.retention {
-            Some(retention) if made.retention != asked.retention => match made.retention {
-                Some(made) => Err(differs(&topic.name, "retention", &retention, &made)),
-                None => Err(differs(&topic.name, "retention", &retention, &"none")),
-            },
+            Some(retention) if made.retention != asked.retention => {
+                Err(differs(&topic.name, "retention", &retention, &made.retention))
+            }
             _ => Ok(()),
         }
     }

@@ -5,6 +5,9 @@
 //! [`Transport`](crate::transport::Transport) like any other. [`Faults`] spoil it: links that lose, repeat, delay or
 //! are cut, a server that goes down, nodes that stop or die, publishes that fail.
 //!
+//! A space with a server ([`SpaceConfig::echo_via_server`]) also keeps logs, shares them out to groups, by lease or by
+//! lane ([`GroupStyle`]), keeps cursors, and lets an operator look into all that.
+//!
 //! ```
 //! use agora_core::id::{ClusterName, NodeName, TopicName};
 //! use agora_core::memory::Space;
@@ -50,6 +53,7 @@
 //! [`SpaceConfig::inbox_messages_max`] and [`SpaceConfig::inbox_bytes_max`] bound what an inbox holds, what is on its
 //! way to one, and what a paused node holds back. What does not fit an inbox is named by
 //! [`Inbound::Dropped`](crate::transport::Inbound::Dropped) where it would have stood.
+//! [`SpaceConfig::log_records_max`] bounds a log, and what the members of a group hold at once.
 
 mod admin;
 mod config;

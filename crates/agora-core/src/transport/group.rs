@@ -111,8 +111,9 @@ pub enum FromGroup {
 /// can be told, else when the lease has ended.
 #[async_trait]
 pub trait GroupInbox: Send {
-    /// Waits until there is something, then appends what is there to `into`, at most `records_max`. A record is given
-    /// out as soon as it is in `into`.
+    /// Waits until there is something, then appends what is there to `into`, at most `records_max` records. A record is
+    /// given out as soon as it is in `into`. With 0 it waits for what is no record: a member that has enough to do must
+    /// hear all the same that its lanes are asked back.
     ///
     /// # Errors
     /// `Closed` when the transport was closed; any other error is final too.

@@ -53,6 +53,9 @@ pub struct TopicSettings {
     pub lanes: Option<u32>,
 }
 
+/// The form of settings in heartbeats that this version knows.
+const KNOWN: u64 = 1;
+
 impl TopicSettings {
     /// A live topic of the usual kind.
     pub const LIVE: Self = Self {
@@ -69,6 +72,36 @@ impl TopicSettings {
     /// Does a source say where it stands, and repeat what did not arrive? On live topics, where messages are frames.
     pub fn is_repaired(&self) -> bool {
         self.kind == TopicKind::Live && self.wire == Wire::Frame
+    }
+
+    /// What all nodes must agree on, as a heartbeat states it.
+    pub(crate) fn to_bits(self) -> u64 {
+        let log = u64::from(self.kind == TopicKind::Log);
+        let each = u64::from(self.framing == Framing::Each);
+        let plain = u64::from(self.wire == Wire::Plain);
+        KNOWN | log << 1 | each << 2 | plain << 3
+    }
+
+    /// What a heartbeat states, in words; `None` where that needs a newer version to be read.
+    pub fn of_heartbeat(settings: u64) -> Option<Self> {
+        let bit = |n: u32| settings >> n & 1 == 1;
+        if settings & !0b1110 != KNOWN {
+            return None;
+        }
+        Some(Self {
+            kind: if bit(1) { TopicKind::Log } else { TopicKind::Live },
+            framing: if bit(2) { Framing::Each } else { Framing::Batch },
+            wire: if bit(3) { Wire::Plain } else { Wire::Frame },
+            ..Self::LIVE
+        })
+    }
+
+    /// What all nodes must agree on, in words: `log, framing each, wire frame`.
+    pub fn agreed(&self) -> String {
+        let kind = if self.kind == TopicKind::Log { "log" } else { "live" };
+        let framing = if self.framing == Framing::Each { "each" } else { "batch" };
+        let wire = if self.wire == Wire::Plain { "plain" } else { "frame" };
+        format!("{kind}, framing {framing}, wire {wire}")
     }
 
     /// The same with this framing.
@@ -114,4 +147,24 @@ impl TopicSpec {
 pub struct TopicInfo {
     /// The number of lanes, at least 1. A lane is the unit of order.
     pub lanes: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_heartbeat_states_is_what_it_was_made_of() {
+        for kind in [TopicSettings::LIVE, TopicSettings::LOG] {
+            for framing in [Framing::Batch, Framing::Each] {
+                for wire in [Wire::Frame, Wire::Plain] {
+                    let settings = kind.framing(framing).wire(wire);
+                    assert_eq!(TopicSettings::of_heartbeat(settings.to_bits()), Some(settings));
+                }
+            }
+        }
+        assert_eq!(TopicSettings::LIVE.to_bits(), 1);
+        assert_eq!(TopicSettings::of_heartbeat(0), None);
+        assert_eq!(TopicSettings::of_heartbeat(1 | 1 << 9), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! What a message turned out to be, as JSON that a decoder in another language can give too.
 
 use agora_core::codec::{Control, Corrupt, Frame, FrameType, Header, Parsed, RecordRef, Unreadable, parse};
-use agora_core::event::{DecodeError, Event, builtin};
+use agora_core::event::{DeadLetter, DecodeError, Event, Redriven, builtin};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -111,6 +111,8 @@ fn body(record: RecordRef<'_>) -> Option<Result<Value, DecodeError>> {
         ($($event:ident),+) => {
             match record.kind() {
                 $(builtin::$event::KIND => Some(record.decode::<builtin::$event>().map(|event| json!(event))),)+
+                DeadLetter::KIND => Some(record.decode::<DeadLetter>().map(|event| json!(event))),
+                Redriven::KIND => Some(record.decode::<Redriven>().map(|event| json!(event))),
                 Primitives::KIND => Some(record.decode::<Primitives>().map(|event| json!(event))),
                 _ => None,
             }

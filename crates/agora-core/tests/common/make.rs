@@ -10,6 +10,7 @@ use agora_core::event::builtin::{
     MailboxChange, MailboxChanged, PushDue, PushSubscriptionChange, PushSubscriptionChanged, QueuePaused,
     QueueResumed,
 };
+use agora_core::event::{DeadLetter, LetterOrigin, Redriven};
 use agora_core::id::{ClusterName, Incarnation, NodeId, NodeName, SourceId, StreamId, TopicName};
 
 use super::{fix_checksum, primitives, reseal};
@@ -85,6 +86,14 @@ fn data() -> Vec<Made> {
     let bytes = b.finish(&stamp(7, 3), FrameType::Data);
     all.push(made("data-builtin", "Every built-in kind.", bytes));
 
+    push_letters(&mut b);
+    let bytes = b.finish(&stamp(21, 21), FrameType::Data);
+    all.push(made(
+        "data-letters",
+        "Dead letters, of an event and of another message, and one sent back.",
+        bytes,
+    ));
+
     b.push(&parts("a", None, b"0")).unwrap();
     b.push(&parts("b", Some(b""), b"1")).unwrap();
     b.push(&parts("a", Some(&[0, 255]), b"2")).unwrap();
@@ -159,6 +168,36 @@ fn push_builtins(b: &mut FrameBuilder) {
     b.push_event(&CacheInvalidated { cache: "dns".into(), entries: vec!["example.org".into()] }).unwrap();
     b.push_event(&QueuePaused { queue: "out".into(), reason: "disk".into(), until_ms: Some(0) }).unwrap();
     b.push_event(&QueueResumed { queue: "out".into() }).unwrap();
+}
+
+fn push_letters(b: &mut FrameBuilder) {
+    let of_event = DeadLetter {
+        topic: "shop.events.order".into(),
+        group: "shipping".into(),
+        reason: "no such customer".into(),
+        attempts: 3,
+        given_up_by: "node-1".into(),
+        given_up_ms: 1_780_000_000_999,
+        lane: 2,
+        position: u128::MAX.to_string(),
+        origin: Some(LetterOrigin { node: 1, incarnation: u64::MAX, seq: 7, sent_us: 1_780_000_000_123_456 }),
+        kind: "shop.order.placed".into(),
+        version: 4,
+        key: Some(b"order/7".to_vec()),
+        body: Some(vec![0, 7, 255]),
+    };
+    let of_other = DeadLetter {
+        origin: None,
+        kind: String::new(),
+        version: 0,
+        key: None,
+        body: None,
+        position: "0".into(),
+        ..of_event.clone()
+    };
+    b.push_event(&of_event).unwrap();
+    b.push_event(&of_other).unwrap();
+    b.push_event(&Redriven { letter: of_event }).unwrap();
 }
 
 fn heads_and_control() -> Vec<Made> {

@@ -1,5 +1,6 @@
 //! What a bus can be made of today, and why the rest cannot.
 
+use agora_core::bus::BusConfig;
 use agora_core::config::{Backend, TopicConfig};
 use agora_core::transport::{Support, TopicKind};
 use agora_core::{Error, Result};
@@ -21,10 +22,10 @@ pub(crate) fn refuse_backend(backend: Backend) -> Error {
 }
 
 /// Refuses what the settings of topics ask for and this backend, or this version, could not give. `log` says whether
-/// the backend has logs.
-pub(crate) fn check_topics(config: &Config, backend: &str, log: Support) -> Result<()> {
+/// the backend has logs, and `told` what each topic is in the end.
+pub(crate) fn check_topics(config: &Config, told: &BusConfig, backend: &str, log: Support) -> Result<()> {
     for (name, topic) in &config.model().topics {
-        if let Some((key, what, instead)) = refused(topic, backend, log) {
+        if let Some((key, what, instead)) = refused(topic, told.kind_of(name), backend, log) {
             let key = format!("topics.\"{name}\".{key}");
             let mut error = Error::unsupported(format!("`{key}` cannot be honoured: {what}"), instead);
             if let Some(origin) = config.origin(&key) {
@@ -37,14 +38,25 @@ pub(crate) fn check_topics(config: &Config, backend: &str, log: Support) -> Resu
 }
 
 /// What a topic asks for in vain: the key, why, and what to do instead.
-fn refused(topic: &TopicConfig, backend: &str, log: Support) -> Option<(&'static str, String, &'static str)> {
+fn refused(
+    topic: &TopicConfig,
+    kind: TopicKind,
+    backend: &str,
+    log: Support,
+) -> Option<(&'static str, String, &'static str)> {
     let out = "leave it out";
     if let (Some(TopicKind::Log), Support::No { instead }) = (topic.kind, log) {
         return Some(("kind", format!("the backend {backend} has no logs"), instead));
     }
     let nobody = format!("the backend {backend} has no such setting");
     if topic.retention.is_some() {
-        return Some(("retention", nobody, out));
+        if backend != Backend::Memory.as_str() {
+            return Some(("retention", nobody, out));
+        }
+        if kind == TopicKind::Live {
+            let live = "the topic is live: it keeps nothing".to_owned();
+            return Some(("retention", live, "set `kind` to \"log\", or leave it out"));
+        }
     }
     if topic.replicas.is_some() {
         return Some(("replicas", nobody, out));

@@ -71,8 +71,16 @@ impl Config {
     /// is not allowed, or does not fit to another; two places of one strength disagree. It names the key, where it
     /// stands, what was found and what is allowed, and never a secret.
     pub fn load(options: LoadOptions) -> Result<Self> {
-        let loaded = file::load(options.file.as_ref())?;
-        let (variables, foreign) = variables::read(options.environment)?;
+        let mut loaded = file::load(options.file.as_ref())?;
+        for (key, value) in &options.defaults {
+            native::push(&mut loaded.defaults, key, value, &Origin::new(Place::Default, ""));
+        }
+        let (mut variables, foreign) = variables::read(options.environment)?;
+        for (name, key, value) in &options.variables {
+            let mut own = Layer::default();
+            native::push(&mut own, key, value, &Origin::new(Place::Variable, name));
+            variables::join(&mut variables, own)?;
+        }
         let mut code = Layer::default();
         for (key, value) in &options.code {
             native::push(&mut code, key, value, &Origin::new(Place::Code, ""));

@@ -22,6 +22,8 @@ use std::path::PathBuf;
 pub struct LoadOptions {
     pub(super) file: Option<File>,
     pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) defaults: Vec<(String, String)>,
+    pub(super) variables: Vec<(String, String, String)>,
     pub(super) code: Vec<(String, String)>,
     pub(super) command_line: Vec<(String, String, String)>,
 }
@@ -72,6 +74,24 @@ impl LoadOptions {
         self
     }
 
+    /// Takes the value of a variable of the program's own that stands for a key, such as `MAIL_BUS_URL` for `url`. It
+    /// is as strong as agora's own variables, and one key by two variables is an error.
+    pub fn variable(
+        mut self,
+        name: impl Into<String>,
+        key: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Self {
+        self.variables.push((name.into(), key.into(), value.into()));
+        self
+    }
+
+    /// Sets a key where nobody else does, for a program with a default of its own.
+    pub fn default_value(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.defaults.push((key.into(), value.into()));
+        self
+    }
+
     /// Sets a key, such as `nats.ping_interval` to `20s`, over what files and variables say. A list is separated by
     /// commas.
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -99,12 +119,15 @@ impl fmt::Debug for LoadOptions {
             Some(File::Named(path) | File::Optional(path)) => path.display().to_string(),
             Some(File::Text { name, text }) => format!("{name} <{} bytes>", text.len()),
         };
-        let code: Vec<&str> = self.code.iter().map(|(key, _)| key.as_str()).collect();
+        let keys = |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        let own: Vec<&str> = self.variables.iter().map(|(name, ..)| name.as_str()).collect();
         let command_line: Vec<&str> = self.command_line.iter().map(|(option, ..)| option.as_str()).collect();
         f.debug_struct("LoadOptions")
             .field("file", &file)
             .field("variables", &self.environment.len())
-            .field("code", &code)
+            .field("own_variables", &own)
+            .field("defaults", &keys(&self.defaults))
+            .field("code", &keys(&self.code))
             .field("command_line", &command_line)
             .finish()
     }

@@ -49,12 +49,9 @@ pub(super) fn read(pairs: Vec<(OsString, OsString)>) -> Result<(Layer, Foreign)>
             if text.is_empty() {
                 return Err(error("the variable is empty", &origin).help("give it a value, or unset it"));
             }
-            if let Some(other) = own.get(&section, &key) {
-                return Err(error(format!("`{}` is set by two variables", other.key()), &origin)
-                    .context("and from", &other.origin)
-                    .help("unset one of the two"));
-            }
-            own.push(&section, &key, Raw::Text(text), &origin);
+            let mut one = Layer::default();
+            one.push(&section, &key, Raw::Text(text), &origin);
+            join(&mut own, one)?;
         } else if let Some((name, _)) = FOREIGN.iter().find(|(known, _)| *known == name) {
             // Empty is how a template says that it is not set.
             if !value.is_empty() {
@@ -63,6 +60,19 @@ pub(super) fn read(pairs: Vec<(OsString, OsString)>) -> Result<(Layer, Foreign)>
         }
     }
     Ok((own, foreign))
+}
+
+/// Adds what further variables say.
+pub(super) fn join(own: &mut Layer, further: Layer) -> Result<()> {
+    for entry in further.entries {
+        if let Some(other) = own.get(&entry.section, &entry.name) {
+            return Err(error(format!("`{}` is set by two variables", other.key()), &entry.origin)
+                .context("and from", &other.origin)
+                .help("unset one of the two"));
+        }
+        own.entries.push(entry);
+    }
+    Ok(())
 }
 
 /// `NATS__PING_INTERVAL` is `ping_interval` of the section `nats`. The names of topics and tags stay as they are.

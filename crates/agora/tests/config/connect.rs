@@ -100,7 +100,8 @@ async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
     for (setting, says) in [
         (
             "retention = \"7d\"",
-            "retention` cannot be honoured: the backend memory has no such setting (from: file agora.toml); leave it out",
+            "retention` cannot be honoured: the topic is live: it keeps nothing (from: file agora.toml); set `kind` to \
+             \"log\", or leave it out",
         ),
         (
             "replicas = 3",
@@ -123,6 +124,23 @@ async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
         let opened = Bus::builder().config(config).open(space.connect(&cluster, &node));
         assert_eq!(opened.unwrap_err().kind(), ErrorKind::Unsupported);
     }
+}
+
+/// In memory a log keeps what it is told to, and a node that was told something else is refused.
+#[tokio::test]
+async fn a_log_in_memory_has_the_retention_that_it_was_told() {
+    let log = |retention: &str| {
+        let text = "url = \"memory:kept\"\nnode = \"n\"\n[topics.\"a.b\"]\nkind = \"log\"\n";
+        load(toml(&format!("{text}retention = \"{retention}\"\n")))
+    };
+    let topic = agora::TopicName::new("a.b").unwrap();
+    let bus = Bus::from_config(log("7d")).await.unwrap();
+    let settings = bus.config().topics.get(&topic).copied().unwrap();
+    assert_eq!(settings.retention, Some(std::time::Duration::from_secs(7 * 86_400)));
+    let _reader = bus.subscribe("a.b").start(agora::Start::Earliest).await.unwrap();
+    let other = Bus::from_config(log("1d")).await.unwrap();
+    let error = other.subscribe("a.b").start(agora::Start::Earliest).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:#}");
 }
 
 #[tokio::test]

@@ -266,3 +266,21 @@ fn every_key_can_be_set_by_a_variable_a_file_and_the_program() {
     }
     assert!(count > 4 * 60, "{count}");
 }
+
+/// What a program adds of its own: a default that is weaker than everything, and a variable that is as strong as one of
+/// agora's.
+#[test]
+fn a_program_has_a_default_and_a_variable_of_its_own() {
+    let with_default = || LoadOptions::new().default_value("url", "zenoh:");
+    let config = load(with_default());
+    assert_eq!(config.model().backend, Some(Backend::Zenoh));
+    assert_eq!(config.origin("url").unwrap().place, Place::Default);
+    let config = load(with_default().text("agora.toml", "url = \"kafka://a\"\n"));
+    assert_eq!(config.model().backend, Some(Backend::Kafka));
+    let own = || with_default().variable("MAIL_URL", "url", "nats://b");
+    let config = load(own().text("agora.toml", "url = \"kafka://a\"\n"));
+    assert_eq!(config.origin("url").unwrap().to_string(), "variable MAIL_URL");
+    assert_eq!(load(own().set("url", "redis://c")).model().backend, Some(Backend::Redis));
+    let twice = Config::load(own().environment([("AGORA__URL", "nats://b")])).unwrap_err();
+    assert!(twice.to_string().contains("`url` is set by two variables"), "{twice}");
+}

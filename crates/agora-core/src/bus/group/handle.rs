@@ -127,11 +127,12 @@ impl<E: Events> Group<E> {
             content::Work::Event(event, record) => {
                 let received = Received { event, topic: self.hub.topic.clone(), record };
                 let attempt = Attempt { received, lane: piece.lane, number: begin.attempt };
-                Some(Work::Job(Job { attempt, right }))
+                Some(Work::Job(Job { attempt, right: right.hand_over() }))
             }
             content::Work::Foreign(raw) => {
                 let (topic, arrived) = (self.hub.topic.clone(), self.hub.shared.config.clock.now());
                 let foreign = Foreign { topic, raw: (*raw).clone(), arrived };
+                let right = right.hand_over();
                 Some(Work::Foreign(ForeignJob { foreign, number: begin.attempt, right }))
             }
             content::Work::NotOurs => {

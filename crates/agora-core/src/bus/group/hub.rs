@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::content::Piece;
 use crate::bus::Shared;
 use crate::bus::delivery::Gap;
+use crate::bus::meter::Grouping;
 use crate::bus::queue::lock;
 use crate::bus::stats::add;
 use crate::error::Error;
@@ -39,6 +40,7 @@ pub(crate) struct Hub {
     pub(crate) shared: Arc<Shared>,
     pub(crate) topic: TopicName,
     pub(crate) name: GroupName,
+    pub(crate) meter: Grouping,
     job_timeout: std::time::Duration,
     state: Mutex<State>,
     task: Notify,
@@ -64,8 +66,9 @@ impl Hub {
             leaving: false,
             abandoned: false,
         };
+        let meter = shared.meter.grouping(&topic, &name);
         let (task, application, end) = (Notify::new(), Notify::new(), Notify::new());
-        Self { shared, topic, name, job_timeout, state: Mutex::new(state), task, application, end }
+        Self { shared, topic, name, meter, job_timeout, state: Mutex::new(state), task, application, end }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,13 +122,14 @@ impl Hub {
                 if let Some(gap) = state.gaps.pop_front() {
                     return Next::Gap(gap);
                 }
+                // What is begun after the end could be acknowledged by nobody.
+                if let Some(ended) = &state.ended {
+                    return Next::Ended(ended.clone());
+                }
                 if let Some(begin) = state.tracker.next_job(Instant::now()) {
                     drop(state);
                     self.wake_task();
                     return Next::Begin(begin);
-                }
-                if let Some(ended) = &state.ended {
-                    return Next::Ended(ended.clone());
                 }
             }
             self.application.notified().await;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::hub::Hub;
 use crate::bus::delivery::Received;
 use crate::group::{JobId, Verdict};
@@ -93,15 +95,27 @@ pub(crate) struct Right {
     hub: Arc<Hub>,
     job: JobId,
     decided: bool,
+    /// When the application got it.
+    began: Option<Instant>,
 }
 
 impl Right {
     pub(crate) fn new(hub: Arc<Hub>, job: JobId) -> Self {
-        Self { hub, job, decided: false }
+        Self { hub, job, decided: false, began: None }
+    }
+
+    /// The application gets it, and has it until it decides.
+    pub(crate) fn hand_over(mut self) -> Self {
+        self.began = Some(Instant::now());
+        self.hub.meter.consumed.add(1);
+        self
     }
 
     pub(crate) fn decide(mut self, verdict: Verdict) {
         self.decided = true;
+        if let Some(began) = self.began {
+            self.hub.meter.processed(began.elapsed(), &verdict);
+        }
         self.hub.verdict(self.job, verdict);
     }
 }

@@ -5,9 +5,11 @@ use std::sync::{Arc, Weak};
 use super::content::{Content, Piece};
 use super::hub::Hub;
 use crate::bus::{Bus, Inner};
+use crate::codec::Record;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{DeadLetter, LetterOrigin};
+use crate::event::{DeadLetter, LetterOrigin, Redriven};
 use crate::group::Burial;
+use crate::limits::KEY_BYTES_MAX;
 
 /// Stores one dead letter. `Ok`: it is stored.
 ///
@@ -53,6 +55,11 @@ fn letter(hub: &Hub, burial: &Burial<Piece>) -> DeadLetter {
     match &burial.item.content {
         Content::Events(records) => {
             if let Some(record) = records.get(burial.index) {
+                // What was sent back is still what it was when it came first.
+                if let Some(first) = sent_back(hub, record) {
+                    let DeadLetter { reason, attempts, given_up_by, given_up_ms, .. } = letter;
+                    return DeadLetter { reason, attempts, given_up_by, given_up_ms, ..first };
+                }
                 let (header, source) = (record.as_ref().header(), record.source());
                 letter.origin = Some(LetterOrigin {
                     node: source.node.0,
@@ -67,9 +74,20 @@ fn letter(hub: &Hub, burial: &Burial<Piece>) -> DeadLetter {
             }
         }
         Content::Foreign(raw) | Content::Unreadable(raw, _) => {
-            letter.key = raw.key.as_ref().map(|key| key.to_vec());
+            // Other software may use a longer key than an event can have.
+            let key = raw.key.as_ref().filter(|key| key.len() <= KEY_BYTES_MAX);
+            letter.key = key.map(|key| key.to_vec());
             letter.body = Some(raw.payload.to_vec());
         }
     }
     letter
+}
+
+/// The letter that this record sent back to this group, if it did.
+fn sent_back(hub: &Hub, record: &Record) -> Option<DeadLetter> {
+    if !record.is::<Redriven>() {
+        return None;
+    }
+    let Redriven { letter } = record.decode().ok()?;
+    (letter.topic == hub.topic.as_str() && letter.group == hub.name.as_str()).then_some(letter)
 }

@@ -4,6 +4,7 @@ mod content;
 mod handle;
 mod hub;
 mod job;
+mod lag;
 mod letters;
 mod redrive;
 mod run;
@@ -20,6 +21,7 @@ pub use job::{Attempt, Job};
 pub use run::Failed;
 
 use super::Bus;
+use super::meter::Meter;
 use crate::codec::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
@@ -34,6 +36,9 @@ const DEMAND: usize = 16;
 /// The bounds of a lease: below the least it would end before it is extended, above the most a dead member's work
 /// would lie too long.
 const LEASE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3600));
+
+/// The most that a pause, or a try, may take.
+const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A description of a place in a group; awaiting it joins.
 #[must_use = "nothing is joined before it is awaited"]
@@ -74,7 +79,8 @@ impl<E: Events> JoinGroup<E> {
         self
     }
 
-    /// The first and the last pause before an event is tried again; it doubles in between. Default 100 ms and 30 s.
+    /// The first and the last pause before an event is tried again; it doubles in between. Default 100 ms and 30 s,
+    /// at most a day.
     pub fn backoff(mut self, first: Duration, last: Duration) -> Self {
         self.policy.backoff = (first, last);
         self
@@ -86,7 +92,7 @@ impl<E: Events> JoinGroup<E> {
         self
     }
 
-    /// How long one try may take before it has failed. Default 5 min.
+    /// How long one try may take before it has failed. Default 5 min, at most a day.
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
         self.policy.job_timeout = timeout;
         self
@@ -118,15 +124,22 @@ impl<E: Events> JoinGroup<E> {
             let error = Error::new(ErrorKind::Config, format!("`{what}` is out of range"));
             Err(error.context("found", found).context("allowed", allowed))
         };
-        let Policy { attempts_max, lease, job_timeout, .. } = self.policy;
+        let Policy { attempts_max, backoff, lease, job_timeout } = self.policy;
         if attempts_max == 0 {
             return wrong("attempts", "0".to_owned(), "at least 1");
         }
         if !(LEASE.0..=LEASE.1).contains(&lease) {
             return wrong("lease", format!("{lease:?}"), "300 ms to 1 hour");
         }
-        if job_timeout.is_zero() {
-            return wrong("handler_timeout", "0".to_owned(), "more than nothing");
+        if job_timeout.is_zero() || job_timeout > TIME_MAX {
+            return wrong(
+                "handler_timeout",
+                format!("{job_timeout:?}"),
+                "more than nothing, at most 24 hours",
+            );
+        }
+        if backoff.0.max(backoff.1) > TIME_MAX {
+            return wrong("backoff", format!("{backoff:?}"), "at most 24 hours");
         }
         Ok((topic, name))
     }
@@ -134,6 +147,7 @@ impl<E: Events> JoinGroup<E> {
     async fn join(self) -> Result<Group<E>> {
         let (topic, name) = self.check()?;
         let shared = self.bus.shared().clone();
+        shared.use_topic(&topic)?;
         shared.transport.open(&shared.config.spec_of(&topic)).await?;
         let spec = GroupSpec { name: name.clone(), start: self.start, lease: self.policy.lease };
         let inbox = shared.transport.join_group(&topic, &spec).await?;
@@ -141,6 +155,9 @@ impl<E: Events> JoinGroup<E> {
         let bytes_max = self.bus.add_group(&hub)?;
         let task = GroupTask::new(hub.clone(), Arc::downgrade(&self.bus.0), spec, inbox, bytes_max);
         self.bus.spawn(task.run())?;
+        if Meter::RECORDS {
+            self.bus.spawn(lag::follow(hub.clone()))?;
+        }
         Ok(Group::new(self.bus, hub))
     }
 }

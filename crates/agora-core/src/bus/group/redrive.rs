@@ -2,10 +2,10 @@
 
 use crate::bus::Bus;
 use crate::bus::scan::{Peeked, PeekedWhat, Scan};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{DeadLetter, Redriven};
 use crate::id::{GroupName, TopicName};
-use crate::transport::{CursorStore, Fence, LogStart, Position, Support};
+use crate::transport::{CursorStore, Fence, LogStart, Position, Support, Wire};
 
 /// The name under which it is kept how far the letters of a topic were sent back.
 const REDRIVE: &str = "agora-redrive";
@@ -29,11 +29,12 @@ impl Bus {
     /// subscriptions pass over them. Returns how many were sent back. Of two that do this at the same time, the later
     /// one goes on, and the other ends with `Conflict`.
     ///
-    /// A letter that was too large to be kept whole stays where it is.
+    /// A letter that was too large to be kept whole, or is too large to be wrapped once more, stays where it is.
     ///
     /// # Errors
     /// - `Config`: a name is not valid.
-    /// - `Unsupported`: the backend has no logs, or nowhere to keep a place.
+    /// - `Unsupported`: the backend has no logs, or nowhere to keep a place; or the topic's messages are plain values,
+    ///   among which a letter would be taken for one.
     /// - what the backend says; what was sent back until then stays so.
     ///
     /// # Cancel safety
@@ -46,6 +47,10 @@ impl Bus {
     async fn send_back(&self, topic: &str, group: &str, events_max: Option<u64>) -> Result<u64> {
         let (topic, group) = (TopicName::new(topic)?, GroupName::new(group)?);
         let letters = topic.dead_letters(&group)?;
+        if self.config().settings_of(&topic).wire == Wire::Plain {
+            let instead = "publish what the letters hold as new values";
+            return Err(Error::unsupported("letters on a topic of plain values", instead));
+        }
         let capabilities = self.capabilities();
         if let Support::No { instead } = capabilities.cursors {
             return Err(Error::unsupported("dead letters", instead).backend(capabilities.backend));
@@ -74,10 +79,13 @@ impl Bus {
         let mut sent = 0;
         for record in records {
             match record.decode::<DeadLetter>() {
-                Ok(letter) if letter.body.is_some() => {
-                    publisher.publish(&Redriven { letter }).await?;
-                    sent += 1;
-                }
+                Ok(letter) if letter.body.is_some() => match publisher.publish(&Redriven { letter }).await {
+                    Ok(_) => sent += 1,
+                    Err(error) if error.kind() == ErrorKind::TooLarge => {
+                        tracing::warn!(position = peeked.at.0, %error, "a dead letter stays where it is");
+                    }
+                    Err(error) => return Err(error),
+                },
                 Ok(_) => {
                     tracing::warn!(position = peeked.at.0, "a dead letter without its body stays where it is")
                 }

@@ -1,11 +1,13 @@
 //! Handles the events of a group, several at a time.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use super::handle::{Group, Work};
 use super::job::{Attempt, Right};
@@ -91,72 +93,56 @@ impl<E: Events> Group<E> {
     {
         let concurrency = concurrency.max(1);
         self.hub.demand(concurrency);
-        let mut running = Running::default();
+        // Dropped, they are stopped where they wait, and their events released.
+        let mut running = JoinSet::new();
         loop {
-            let free = running.tasks.len() < concurrency;
+            let free = running.len() < concurrency;
             tokio::select! {
                 biased;
-                Some(ended) = running.tasks.join_next_with_id() => running.ended(ended),
+                Some(_) = running.join_next() => {}
                 work = self.try_next(), if free => match work? {
                     None => break,
                     Some(Work::Gap(gap)) => on_gap(gap),
-                    Some(Work::Foreign(foreign)) => foreign.reject("a message of other software, which this group does not take"),
+                    Some(Work::Foreign(foreign)) => {
+                        foreign.reject("a message of other software, which this group does not take");
+                    }
                     Some(Work::Job(job)) => {
                         let (attempt, right) = job.into_parts();
-                        running.begin(right, handler(attempt), self.hub.job_timeout());
+                        let handling = handler(attempt);
+                        running.spawn(handle(handling, right, self.hub.job_timeout()));
                     }
                 },
             }
         }
         // Nothing is begun any more; what runs may still end in good order.
-        while let Some(ended) = running.tasks.join_next_with_id().await {
-            running.ended(ended);
-        }
+        while running.join_next().await.is_some() {}
         Ok(())
     }
 }
 
-/// The handlers that run. Dropped, they are stopped, and their events released.
-#[derive(Default)]
-struct Running {
-    tasks: JoinSet<Result<(), Failed>>,
-    rights: HashMap<Id, Right>,
-}
-
-impl Running {
-    fn begin(
-        &mut self,
-        right: Right,
-        handling: impl Future<Output = Result<(), Failed>> + Send + 'static,
-        timeout: std::time::Duration,
-    ) {
-        let bounded = async move {
-            match tokio::time::timeout(timeout, handling).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Failed::Retry(format!("the handler took longer than {timeout:?}"))),
+/// Runs a handler to its end, and says what came of it.
+async fn handle(
+    handling: impl Future<Output = Result<(), Failed>> + Send,
+    right: Right,
+    time: std::time::Duration,
+) {
+    let mut handling = pin!(handling);
+    let caught = poll_fn(|cx| {
+        let poll = AssertUnwindSafe(|| handling.as_mut().poll(cx));
+        match catch_unwind(poll) {
+            Ok(poll) => poll,
+            // It is not polled again: after a panic it has no state that could be relied on.
+            Err(panic) => {
+                Poll::Ready(Err(Failed::retry(format!("the handler panicked: {}", words(&*panic)))))
             }
-        };
-        let task = self.tasks.spawn(bounded);
-        self.rights.insert(task.id(), right);
-    }
-
-    fn ended(&mut self, ended: Result<(Id, Result<(), Failed>), JoinError>) {
-        let (id, verdict) = match ended {
-            Ok((id, Ok(()))) => (id, Verdict::Done),
-            Ok((id, Err(Failed::Retry(reason)))) => (id, Verdict::Retry(reason)),
-            Ok((id, Err(Failed::Reject(reason)))) => (id, Verdict::Reject(reason)),
-            Err(error) => {
-                let id = error.id();
-                match error.try_into_panic() {
-                    Ok(panic) => (id, Verdict::Retry(format!("the handler panicked: {}", words(&*panic)))),
-                    Err(_) => (id, Verdict::Release),
-                }
-            }
-        };
-        if let Some(right) = self.rights.remove(&id) {
-            right.decide(verdict);
         }
-    }
+    });
+    right.decide(match tokio::time::timeout(time, caught).await {
+        Ok(Ok(())) => Verdict::Done,
+        Ok(Err(Failed::Retry(reason))) => Verdict::Retry(reason),
+        Ok(Err(Failed::Reject(reason))) => Verdict::Reject(reason),
+        Err(_) => Verdict::Retry(format!("the handler took longer than {time:?}")),
+    });
 }
 
 /// What a panic said.

@@ -17,7 +17,7 @@ use crate::bus::topic::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Action, Answer, JobId, Record};
 use crate::id::StreamId;
-use crate::limits::GROUP_RECORDS_MAX;
+use crate::limits::{FRAME_BYTES_TARGET, GROUP_RECORDS_MAX};
 use crate::live::Reason;
 use crate::transport::{FromGroup, GroupInbox, GroupSpec, Settle, Token};
 
@@ -86,7 +86,7 @@ impl GroupTask {
             tokio::select! {
                 biased;
                 Some(done) = self.begun.join_next() => self.finish(done),
-                received = self.inbox.recv(wanted, &mut inbound), if wanted > 0 => {
+                received = self.inbox.recv(wanted, &mut inbound) => {
                     received?;
                     if self.receive_all(&mut inbound) {
                         self.rejoin().await?;
@@ -107,8 +107,12 @@ impl GroupTask {
         while let Some(action) = state.tracker.poll() {
             match action {
                 Action::Settle(token, how) => {
-                    let settling = self.inbox.settle(token, how);
-                    self.begun.spawn(async move { Done::Settled(token, how, settling.await) });
+                    // An answer that takes longer than the lease is worth nothing.
+                    let settling = tokio::time::timeout(self.spec.lease, self.inbox.settle(token, how));
+                    self.begun.spawn(async move {
+                        let answer = settling.await.unwrap_or_else(|_| Err(no_answer()));
+                        Done::Settled(token, how, answer)
+                    });
                 }
                 Action::Bury(burial) => {
                     let (bus, hub, job) = (self.bus.clone(), self.hub.clone(), burial.job);
@@ -137,8 +141,16 @@ impl GroupTask {
     fn wanted(&self) -> (usize, Option<Instant>) {
         let state = self.hub.lock();
         let tracker = &state.tracker;
-        let full = tracker.records() >= GROUP_RECORDS_MAX || tracker.bytes() >= self.bytes_max;
-        let wanted = if full || state.leaving { 0 } else { state.demand.saturating_sub(tracker.ready()) };
+        let records = GROUP_RECORDS_MAX.saturating_sub(tracker.records());
+        let bytes = self.bytes_max.saturating_sub(tracker.bytes());
+        let wanted = match bytes {
+            0 => 0,
+            _ if state.leaving => 0,
+            // As many as fit, if they are no larger than a frame is meant to be.
+            _ => {
+                state.demand.saturating_sub(tracker.ready()).min(records).min(bytes / FRAME_BYTES_TARGET + 1)
+            }
+        };
         (wanted, tracker.poll_timeout())
     }
 
@@ -150,7 +162,10 @@ impl GroupTask {
                 FromGroup::Message { raw, at, token, attempt } => {
                     let lane = raw.lane;
                     let read = content::read(self.stream, raw, at);
-                    add(&self.hub.shared.counters.redelivered, u64::from(attempt > 1));
+                    if attempt > 1 {
+                        add(&self.hub.shared.counters.redelivered, 1);
+                        self.hub.meter.redelivered.add(1);
+                    }
                     let item = Piece { lane, at, content: read.content };
                     let (origin, keys, bytes) = (read.origin, read.keys, read.bytes);
                     let record = Record { origin, lane, at, token, attempt, keys, bytes, item };
@@ -158,7 +173,8 @@ impl GroupTask {
                 }
                 FromGroup::Trimmed { lane, .. } => {
                     let (topic, missing) = (self.hub.topic.clone(), Missing::Log { lane });
-                    add(&self.hub.shared.counters.gaps, 1);
+                    self.hub.shared.counters.gap(Reason::Retention);
+                    self.hub.meter.trimmed.add(1);
                     self.hub.push_gap(Gap { topic, missing, reason: Reason::Retention });
                 }
                 FromGroup::Assigned { lanes } => self.hub.lock().tracker.handle_assigned(&lanes),
@@ -192,7 +208,10 @@ impl GroupTask {
             }
             Ok(Done::Buried(job, result)) => {
                 match &result {
-                    Ok(()) => add(&self.hub.shared.counters.dead_lettered, 1),
+                    Ok(()) => {
+                        add(&self.hub.shared.counters.dead_lettered, 1);
+                        self.hub.meter.dead_letters.add(1);
+                    }
                     Err(error) => tracing::warn!(
                         topic = %self.hub.topic, group = %self.hub.name, %error,
                         "a dead letter was not stored; it is tried again"
@@ -244,6 +263,10 @@ impl GroupTask {
             }
         }
     }
+}
+
+fn no_answer() -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "no answer within the lease")
 }
 
 /// However the task ends, nobody is left waiting.

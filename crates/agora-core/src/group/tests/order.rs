@@ -108,3 +108,24 @@ fn a_member_that_leaves_begins_nothing_and_gives_back_what_it_has_not_begun() {
     member.verdict(&busy, Verdict::Done);
     assert_eq!(member.actions(), [ack(1)]);
 }
+
+#[test]
+fn what_is_released_takes_what_is_behind_it_along() {
+    let mut member = Member::new(5);
+    member.give(1, 0, 1, 1, &[Some(7)]);
+    member.give(2, 1, 2, 1, &[Some(7), Some(8)]);
+    member.give(3, 2, 3, 1, &[Some(8), Some(9)]);
+    member.give(4, 3, 4, 1, &[Some(6)]);
+    let begun = member.begin_all();
+    let which: Vec<_> = begun.iter().map(|(_, which)| *which).collect();
+    assert_eq!(which, [(1, 0, 1), (2, 1, 1), (3, 1, 1), (4, 0, 1)]);
+    member.verdict(&begun[0].0, Verdict::Release);
+    assert_eq!(member.actions(), [release(1)]);
+    // The others go back when what runs of them has ended; nothing more of them is begun.
+    member.verdict(&begun[1].0, Verdict::Retry("no".into()));
+    assert_eq!((member.begin_all(), member.actions()), (vec![], vec![release(2)]));
+    member.verdict(&begun[2].0, Verdict::Done);
+    assert_eq!((member.begin_all(), member.actions()), (vec![], vec![release(3)]));
+    member.verdict(&begun[3].0, Verdict::Done);
+    assert_eq!(member.actions(), [ack(4)]);
+}

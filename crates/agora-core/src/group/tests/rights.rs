@@ -101,3 +101,18 @@ fn a_lane_is_free_when_what_runs_has_ended_and_is_acknowledged() {
     member.give(2, 1, 4, 2, &[None, None]);
     assert_eq!(member.begin_all().len(), 2);
 }
+
+#[test]
+fn every_place_of_a_frame_counts_as_a_record() {
+    let mut member = Member::new(5);
+    member.give(1, 0, 1, 1, &[None]);
+    let begun = member.begin();
+    for n in 1..100 {
+        member.give(1, n, n as u64 + 1, 1, &[None]);
+    }
+    assert_eq!(member.tracker.records(), 100, "what is held must be seen, or it grows without end");
+    member.tracker.handle_lost(&[0]);
+    assert_eq!(member.tracker.records(), 1);
+    member.verdict(&begun, Verdict::Done);
+    assert_eq!(member.tracker.records(), 0);
+}

@@ -55,7 +55,7 @@ async fn who_asks_for_another_log_is_refused() {
     for (settings, says) in [
         (TopicSettings::LOG.framing(Framing::Each), "the framing Each, and was made with Batch"),
         (TopicSettings::LOG.framing(Framing::Each).wire(Wire::Plain), "the framing Each"),
-        (kept_for(Some(HOUR * 2)).settings, "the retention 7200s, and was made with 3600s"),
+        (kept_for(Some(HOUR * 2)).settings, "the retention 7200s, and was made with Some(3600s)"),
     ] {
         let error = a.open(&TopicSpec { name: topic(), settings }).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -71,7 +71,7 @@ async fn wire_and_retention_must_agree() {
     a.open(&TopicSpec { name: topic(), settings: each }).await.unwrap();
     for (settings, says) in [
         (each.wire(Wire::Plain), "the wire Plain, and was made with Frame"),
-        (TopicSettings { retention: Some(HOUR), ..each }, "the retention 3600s, and was made with \"none\""),
+        (TopicSettings { retention: Some(HOUR), ..each }, "the retention 3600s, and was made with None"),
     ] {
         let error = a.open(&TopicSpec { name: topic(), settings }).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);

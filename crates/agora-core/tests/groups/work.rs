@@ -1,100 +1,19 @@
-//! Groups over the in-memory transport, as an application uses them. Time is paused.
-#![allow(clippy::unwrap_used, reason = "a test")]
+//! Who handles what, how often, and what becomes of what nobody can handle.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agora_core::ErrorKind;
-use agora_core::bus::{Bus, BusConfig, Delivery, Failed, Group, Job, Missing, Start, Work};
-use agora_core::event::{DeadLetter, Event, Key, Redriven};
-use agora_core::id::{ClusterName, NodeName, TopicName};
+use agora_core::bus::{Bus, BusConfig, Failed, Missing, Start, Work};
+use agora_core::event::{Event, Redriven};
+use agora_core::id::{ClusterName, NodeName};
 use agora_core::live::Reason;
 use agora_core::memory::{PublishFault, Space, SpaceConfig};
 use agora_core::transport::{Address, Framing, GroupStart, OutFrame, TopicSettings, TopicSpec, Transport};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-const LOG: &str = "shop.events.order";
-const GROUP: &str = "shipping";
-const DEAD: &str = "shop.events.order.shipping.dead";
-const SOON: Duration = Duration::from_secs(600);
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Order(u64, u64);
-
-impl Event for Order {
-    const KIND: &'static str = "test.order";
-
-    fn key(&self) -> Option<Key<'_>> {
-        Some(self.0.into())
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Other;
-
-impl Event for Other {
-    const KIND: &'static str = "test.other";
-}
-
-fn topic() -> TopicName {
-    TopicName::new(LOG).unwrap()
-}
-
-async fn join_with(space: &Space, node: &str, settings: TopicSettings) -> Bus {
-    let mut config = BusConfig::new(ClusterName::new("test").unwrap(), NodeName::new(node).unwrap());
-    config.seed = Some(node.bytes().map(u64::from).sum());
-    config.topics.insert(topic(), settings);
-    let bus = Bus::open(space.connect(&config.cluster, &config.node), config).unwrap();
-    bus.ready(SOON).await.unwrap();
-    bus
-}
-
-async fn join(space: &Space, node: &str) -> Bus {
-    join_with(space, node, TopicSettings::LOG.framing(Framing::Each)).await
-}
-
-async fn group(bus: &Bus) -> Group<Order> {
-    bus.group(LOG, GROUP).typed::<Order>().attempts(3).await.unwrap()
-}
-
-/// Publishes all at once: in one frame where the framing allows it.
-async fn publish(bus: &Bus, orders: impl IntoIterator<Item = Order>) {
-    let publisher = bus.publisher(LOG).unwrap();
-    let all: Vec<_> = orders.into_iter().map(|order| publisher.publish(&order)).collect();
-    for one in all {
-        one.await.unwrap();
-    }
-}
-
-async fn work(group: &mut Group<Order>) -> Work<Order> {
-    tokio::time::timeout(SOON, group.try_next()).await.expect("nothing came").unwrap().expect("it ended")
-}
-
-async fn job(group: &mut Group<Order>) -> Job<Order> {
-    match work(group).await {
-        Work::Job(job) => job,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn idle(group: &mut Group<Order>, time: Duration) {
-    let next = tokio::time::timeout(time, group.try_next()).await;
-    assert!(next.is_err(), "{next:?}");
-}
-
-async fn letters(bus: &Bus) -> Vec<DeadLetter> {
-    let mut events = bus.subscribe(DEAD).typed::<DeadLetter>().start(Start::Earliest).await.unwrap();
-    let mut letters = Vec::new();
-    while let Ok(next) = tokio::time::timeout(Duration::from_secs(1), events.try_next()).await {
-        match next.unwrap().unwrap() {
-            Delivery::Event(letter) => letters.push(letter.into_event()),
-            other => panic!("{other:?}"),
-        }
-    }
-    letters
-}
+use crate::support::*;
 
 #[tokio::test(start_paused = true)]
 async fn members_share_the_work_and_each_event_is_handled_once() {
@@ -111,7 +30,7 @@ async fn members_share_the_work_and_each_event_is_handled_once() {
                     let handled = handled.clone();
                     async move {
                         tokio::time::sleep(Duration::from_millis(10)).await;
-                        handled.lock().unwrap().entry((*job).event.clone()).or_default().push(name);
+                        handled.lock().unwrap().entry(job.event.clone()).or_default().push(name);
                         Ok(())
                     }
                 };
@@ -122,7 +41,7 @@ async fn members_share_the_work_and_each_event_is_handled_once() {
             publish(&a, [Order(n % 7, n)]).await;
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let handled = handled.lock().unwrap();
+        let handled = std::mem::take(&mut *handled.lock().unwrap());
         assert_eq!(handled.len(), 200, "{framing:?}");
         assert!(handled.values().all(|by| by.len() == 1));
         assert!(["a", "b"].iter().all(|name| handled.values().any(|by| by[0] == *name)));

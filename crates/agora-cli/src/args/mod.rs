@@ -1,9 +1,24 @@
 //! What the command line takes.
 
+mod look;
+mod publish;
+mod subscribe;
+mod tools;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
+use agora::Config;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+pub(crate) use look::{
+    FramingWord, GroupFrom, GroupPlace, Groups, GroupsCommand, Lag, Peek, TopicCreate, Topics, TopicsCommand,
+};
+pub(crate) use publish::Publish;
+pub(crate) use subscribe::{Settlement, Subscribe};
+pub(crate) use tools::{Completions, ConfigArgs, ConfigCommand, Doctor};
+
+use crate::connector::Connector;
 use crate::duration;
 
 /// What every command takes stands apart in its help.
@@ -30,24 +45,36 @@ pub(crate) struct Arguments {
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// The backend: `zenoh:`, `zenoh://host:port,..` [default: zenoh:] [env: AGORA_URL]
+    /// The backend, such as `zenoh:` or `zenoh://host:port,..` [default: zenoh:] [env: AGORA_URL]
     #[arg(long, global = true, help_heading = COMMON, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// A configuration file; the command line and the variables win over it
+    #[arg(long = "config", global = true, help_heading = COMMON, value_name = "FILE")]
+    pub(crate) config_file: Option<PathBuf>,
     /// The cluster; nodes of different clusters never hear each other [default: the URL's, or `default`]
     #[arg(long, global = true, help_heading = COMMON, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
     /// The name of this node [default: the host's name for `node`, one of its own for the others]
     #[arg(long, global = true, help_heading = COMMON, value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// How long to wait for the backend
-    #[arg(long, global = true, help_heading = COMMON, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
-    pub(crate) connect_timeout: Duration,
+    /// How long to wait for the backend [default: 5s]
+    #[arg(long = "connect-timeout", global = true, help_heading = COMMON, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) connect_timeout_asked: Option<Duration>,
     /// Print JSON, one object a line, errors too
     #[arg(long, global = true, help_heading = COMMON)]
     pub(crate) json: bool,
     /// Log more: -v, -vv, -vvv
     #[arg(short, long, global = true, help_heading = COMMON, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// What the command line, the variables and the file come to.
+    #[arg(skip)]
+    pub(crate) config: Config,
+    /// How long to wait for the backend, as the configuration has it.
+    #[arg(skip)]
+    pub(crate) connect_timeout: Duration,
+    /// Where the bus comes from.
+    #[arg(skip)]
+    pub(crate) bus: Connector,
 }
 
 /// What to do.
@@ -57,12 +84,26 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Be a member of the cluster until Ctrl-C, and print what happens in it
     Node(Node),
-    /// Publish an event
+    /// Publish an event, or many
     Publish(Publish),
     /// Print the events of topics
     Subscribe(Subscribe),
+    /// Show what a log holds, without a group and without a trace
+    Peek(Peek),
     /// Print who is in the cluster
     Members(Members),
+    /// List, describe, make and delete logs
+    Topics(Topics),
+    /// List, describe, make, delete and move groups
+    Groups(Groups),
+    /// Print how far groups are behind
+    Lag(Lag),
+    /// Check whether the communication of the cluster works, and say what to do where it does not
+    Doctor(Doctor),
+    /// Print the effective configuration, and where each value came from
+    Config(ConfigArgs),
+    /// Print the completions for a shell
+    Completions(Completions),
     #[cfg(unix)]
     #[command(hide = true)]
     DemoNode(DemoNode),
@@ -94,62 +135,9 @@ pub(crate) struct Node {
     /// A word that the other members see; may be given several times
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
     pub(crate) tags: Vec<(String, String)>,
-}
-
-/// `agora publish`
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Without --kind the data is plain bytes. See --help for the built-in kinds and their fields.",
-          after_long_help = crate::kinds::help())]
-pub(crate) struct Publish {
-    /// The topic, such as stwt.agora
-    pub(crate) topic: String,
-    /// The data; `-`, or nothing, reads the standard input to its end
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) data: Option<String>,
-    /// The topic is a log: the backend keeps what is published on it
-    #[arg(long)]
-    pub(crate) log: bool,
-    /// The kind of the event: a built-in one takes its fields as JSON [default: agora.bytes]
-    #[arg(long)]
-    pub(crate) kind: Option<String>,
-    /// The key of plain bytes; a built-in event has a key of its own
-    #[arg(long)]
-    pub(crate) key: Option<String>,
-    /// Publish one event for each line of the standard input
-    #[arg(long, conflicts_with_all = ["data", "count"])]
-    pub(crate) lines: bool,
-    /// How often to publish it
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) count: u64,
-    /// How long to look for somebody who could hear it, before it is published
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
-    pub(crate) wait: Duration,
-    /// How long the publishing may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
-    pub(crate) timeout: Duration,
-}
-
-/// `agora subscribe`
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Subscribe {
-    /// The topics, such as stwt.agora
-    #[arg(required = true, value_name = "TOPIC")]
-    pub(crate) topics: Vec<String>,
-    /// The topics are logs: the backend keeps what is published on them
-    #[arg(long)]
-    pub(crate) log: bool,
-    /// Where to begin: live; with --log also earliest, a time (RFC 3339), or the cursor of an event
-    #[arg(long, value_name = "WHERE", default_value = "live")]
-    pub(crate) from: String,
-    /// Keep the place at the backend under this name, and go on where it was left; needs --log
-    #[arg(long, value_name = "NAME", requires = "log")]
-    pub(crate) durable: Option<String>,
-    /// End after so many events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) count: Option<u64>,
-    /// End after this time; with --count it is exit code 1 when the count was not reached
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) timeout: Option<Duration>,
+    /// Serve /livez, /readyz and /metrics by HTTP at this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR", value_parser = crate::http::address)]
+    pub(crate) http: Option<std::net::SocketAddr>,
 }
 
 /// `agora members`

@@ -1,0 +1,36 @@
+//! The backends of this house as subjects of the conformance suite.
+//!
+//! A crate of its own, because the suite must not know the backends, and the command and the tests must agree on how
+//! each is set up and how many cases it must pass.
+#![forbid(unsafe_code)]
+
+mod zenoh;
+
+use std::sync::Arc;
+
+use agora_conformance::suite::MemorySubject;
+use agora_conformance::suite::cli::Choice;
+
+pub use zenoh::ZenohSubject;
+
+/// Every backend, by the name that the command line has for it.
+pub fn choices() -> Vec<Choice> {
+    vec![
+        Choice {
+            name: "memory",
+            make: || Box::pin(async { Ok(Arc::new(MemorySubject::with_server()) as Arc<_>) }),
+        },
+        Choice {
+            name: "memory-lanes",
+            make: || Box::pin(async { Ok(Arc::new(MemorySubject::by_lane()) as Arc<_>) }),
+        },
+        Choice {
+            name: "memory-peers",
+            make: || Box::pin(async { Ok(Arc::new(MemorySubject::of_peers()) as Arc<_>) }),
+        },
+        Choice {
+            name: "zenoh",
+            make: || Box::pin(async { Ok(Arc::new(ZenohSubject::start().await?) as Arc<_>) }),
+        },
+    ]
+}
