@@ -11,6 +11,8 @@ use agora_core::ErrorKind;
 use agora_core::live::Reason;
 
 use crate::sim::Fault;
+pub use groups::{GroupWhat, How};
+pub use logs::{Durable, From, LogWhat, Place, Stands};
 
 /// One life of a node: its index, and how often it was started, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -300,6 +302,10 @@ pub enum What {
     Overrun(Life, Option<Topic>),
     /// The transport of a node told it that its subscription was interrupted.
     Interrupted(Life),
+    /// Something happened to a log.
+    Log(LogWhat),
+    /// Something happened in a group.
+    Group(GroupWhat),
 }
 
 /// Something that happened, and when.
@@ -331,4 +337,6 @@ impl History {
     }
 }
 
+mod groups;
+mod logs;
 mod text;

@@ -53,6 +53,9 @@ const BANS: [Ban; 3] = [
     },
 ];
 
+/// Without it, tokio draws which branch goes first, and two runs of a seed differ.
+const UNBIASED: &str = "`select!` without `biased;`: a simulation could not repeat it";
+
 /// The line that makes the next item one for tests alone.
 const TESTS_ONLY: &str = "#[cfg(test)]";
 
@@ -71,6 +74,10 @@ pub(super) fn check(path: &Path, text: &str, tests_only: bool) -> Vec<Complaint>
     for (number, line) in (1..).zip(text.lines()) {
         // By convention the tests of a file are its last item.
         in_tests |= before == TESTS_ONLY && line.starts_with("mod ") && line.ends_with('{');
+        let chance = path.starts_with(CORE) && !in_tests && code_of(before).ends_with("select! {");
+        if chance && line.trim() != "biased;" {
+            complaints.push(Complaint::new(number, UNBIASED));
+        }
         before = line;
         let code = code_of(line);
         for ban in BANS.iter().filter(|ban| (ban.applies)(path) && (ban.tests_too || !in_tests)) {
@@ -158,6 +165,13 @@ mod tests {
         let text = "fn f(now: Instant) {}\nlet now = Instant::now();\nready().await;\n";
         assert_eq!(lines("crates/agora-core/src/live/sequencer.rs", text), [2, 3]);
         assert!(lines("crates/agora-core/src/bus/task.rs", text).is_empty());
+    }
+
+    #[test]
+    fn what_is_drawn_by_tokio_is_found() {
+        let text = "let a = tokio::select! {\n    biased;\n};\ntokio::select! {\n    a = b => {}\n}\n";
+        assert_eq!(lines("crates/agora-core/src/bus/task.rs", text), [5]);
+        assert!(lines("crates/agora-cli/src/main.rs", text).is_empty());
     }
 
     #[test]

@@ -78,6 +78,8 @@ impl Display for What {
             Self::Overrun(life, Some(topic)) => write!(f, "{life} is told of dropped messages on {topic}"),
             Self::Overrun(life, None) => write!(f, "{life} is told of dropped messages about the members"),
             Self::Interrupted(life) => write!(f, "{life} is told of an interruption"),
+            Self::Log(what) => what.fmt(f),
+            Self::Group(what) => what.fmt(f),
         }
     }
 }
@@ -110,7 +112,7 @@ impl Display for Wire {
     }
 }
 
-struct Maybe<'a, T>(Option<&'a T>);
+pub(super) struct Maybe<'a, T>(pub(super) Option<&'a T>);
 
 impl<T: Display> Display for Maybe<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -121,7 +123,7 @@ impl<T: Display> Display for Maybe<'_, T> {
     }
 }
 
-struct List<'a, T>(&'a [T]);
+pub(super) struct List<'a, T>(pub(super) &'a [T]);
 
 impl<T: Display> Display for List<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use agora_core::limits::TOMBSTONE_AGE;
 use agora_core::membership::MembershipConfig;
 
 use super::facts::{End, Facts};
@@ -101,6 +102,7 @@ impl Judge<'_> {
         let was = self.view(by, of);
         let now = match (was, change) {
             (None, Change::Joined | Change::Returned) | (Some(View::Failed), Change::Returned) => View::Alive,
+            (Some(View::Failed), Change::Joined) if self.is_forgotten(by, of, at) => View::Alive,
             (Some(View::Alive), Change::Changed) => View::Alive,
             (Some(View::Alive), Change::Suspected) => View::Suspected,
             (Some(View::Suspected), Change::Recovered) => View::Alive,
@@ -128,6 +130,12 @@ impl Judge<'_> {
 
     fn view(&self, by: Life, of: Life) -> Option<View> {
         self.courses.get(&(by, of)).and_then(|course| course.last()).map(|(_, view)| *view)
+    }
+
+    /// Was it held dead for so long that its judge no longer knows of it?
+    fn is_forgotten(&self, by: Life, of: Life, at: Duration) -> bool {
+        let last = self.courses.get(&(by, of)).and_then(|course| course.last());
+        last.is_some_and(|(since, view)| *view == View::Failed && at >= *since + TOMBSTONE_AGE)
     }
 
     fn view_at(&self, by: Life, of: Life, at: Duration) -> Option<View> {
@@ -185,7 +193,8 @@ impl Judge<'_> {
         isolations.take_while(|(when, _)| *when <= at).last().is_some_and(|(_, isolated)| *isolated)
     }
 
-    /// Among peers: had more than half of those whom this node held alive ended, at any time? Then it judges nobody.
+    /// Among peers: had more than half of those whom this node held alive ended, or were they out of reach, at any time?
+    /// Then it judges nobody.
     fn was_lonely(&self, by: Life, since: Duration, until: Duration) -> bool {
         let ends = self.facts.lives.values().filter_map(|life| life.end).map(|(at, _)| at);
         let mut times = ends.filter(|at| (since..=until).contains(at)).chain([since]);
@@ -194,7 +203,10 @@ impl Judge<'_> {
             let known: Vec<&Life> = self.facts.lives.keys().filter(live).collect();
             let ended =
                 |of: &&&Life| self.facts.lives.get(of).is_some_and(|l| l.end.is_some_and(|(e, _)| e <= at));
-            known.iter().filter(ended).count() * 2 > known.len()
+            let unheard = |of: &&&Life| {
+                ended(of) || self.facts.net.ever(since, until, |state| !state.passes(of.node, by.node))
+            };
+            known.iter().filter(unheard).count() * 2 > known.len()
         })
     }
 

@@ -7,6 +7,8 @@
 //! | `publish` | outcomes, sequences, floors, and what is sent again |
 //! | `asks` | what is asked for: not too often, not what nobody holds, and not what the node dropped itself |
 //! | `protocol` | hellos and repair requests are answered, heads repeat, subscriptions wait for their baseline |
+//! | `logs` | what stands in a log is told once and in order, or missed for a reason; places are saved and found again |
+//! | `groups` | a group handles each event or buries it, acknowledges no sooner, and nobody does again what it has done |
 //! | `members` | who is held dead, who is not, and when |
 //!
 //! The checkers know more than any node: they see every frame that was sent and every one that arrived.
@@ -15,6 +17,8 @@ mod asks;
 mod delivery;
 mod facts;
 mod gaps;
+mod groups;
+mod logs;
 mod members;
 mod net;
 mod protocol;
@@ -61,6 +65,10 @@ pub fn judge(plan: &Plan, history: &History) -> Vec<Finding> {
     gaps::check(&facts, history, &mut findings);
     asks::check(&facts, history, &mut findings);
     protocol::check(&facts, history, &mut findings);
+    logs::check(&facts, history, &mut findings);
+    if plan.group.is_some() {
+        groups::check(&facts, history, &mut findings);
+    }
     members::check(&facts, history, &mut findings);
     findings.0.sort_by_key(|finding| finding.at);
     findings.0

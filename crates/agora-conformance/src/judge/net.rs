@@ -47,7 +47,15 @@ impl State {
             Fault::Refuse(node, permille, _) => set(&mut self.refusing, *node, *permille > 0),
             Fault::SlowAnswer(node, ms) => set(&mut self.slow, *node, *ms > 0),
             Fault::Damage(node, permille, _) => set(&mut self.damaging, *node, *permille > 0),
-            Fault::Replay(..) | Fault::Foreign(_) | Fault::Stall(_) => {}
+            Fault::Replay(..)
+            | Fault::Foreign(_)
+            | Fault::Stall(_)
+            | Fault::EndLeases(_)
+            | Fault::Rebalance(_)
+            | Fault::LoseAnswers(..)
+            | Fault::Trim(..)
+            | Fault::Rewind(..)
+            | Fault::Replace(_) => {}
             Fault::HealAll => *self = Self::default(),
         }
     }
@@ -71,6 +79,11 @@ impl State {
             || self.paused.contains(&node)
             || self.damaging.contains(&node)
             || self.is_cut(Place::Server, Place::Node(node))
+    }
+
+    /// Is what this node sends held back?
+    pub(super) fn is_paused(&self, node: u8) -> bool {
+        self.paused.contains(&node)
     }
 
     /// Does the machine stand still?

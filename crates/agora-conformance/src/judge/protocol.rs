@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use agora_core::limits::{ANSWER_MUTE, ESTABLISH_WAIT, HEAD_INTERVAL, HELLO_INTERVAL};
+use agora_core::limits::{ANSWER_MUTE, ESTABLISH_WAIT, HEAD_INTERVAL, HELLO_INTERVAL, TOMBSTONE_AGE};
 use agora_core::live::Reason;
 
 use super::facts::Facts;
@@ -92,6 +92,8 @@ impl Judge<'_> {
 
     fn send(&mut self, at: Duration, by: Life, wire: &Wire) {
         match wire {
+            // What a log keeps, nobody repeats.
+            Wire::Data { topic, .. } if self.facts.plan.is_log(*topic) => {}
             Wire::Data { topic, seq, end, floor, .. } => {
                 let sent = self.sent.entry((by, *topic)).or_default();
                 sent.frames.push((at, *seq, *end));
@@ -155,7 +157,8 @@ impl Judge<'_> {
 
     fn hear(&mut self, at: Duration, by: Life, of: Life, topic: Topic) {
         self.heard.insert((by, of, topic), at);
-        if self.open.contains_key(&(by, of, topic)) {
+        // After long enough, nobody remembers the source.
+        if self.open.get(&(by, of, topic)).is_some_and(|since| at < *since + TOMBSTONE_AGE) {
             self.stirred.push((at, by, of, topic));
         }
     }

@@ -204,6 +204,9 @@ impl Judge<'_> {
                 .add(at, format!("the floor of {by} on {topic} goes back from {} to {floor}", stream.floor));
         }
         stream.floor = stream.floor.max(floor);
+        if self.facts.plan.is_log(topic) {
+            return self.check_log_floor(at, by, topic, floor, seq, findings);
+        }
         if self.facts.plan.memory_bytes < 64 << 20 {
             return;
         }
@@ -217,6 +220,28 @@ impl Judge<'_> {
         let stalled = self.facts.net.ever(at.saturating_sub(REPAIR_AGE_LATE), at, |state| state.is_stalled());
         if floor < old && !stalled {
             findings.add(at, format!("{by} says that it holds {floor} on {topic}, which is too old"));
+        }
+    }
+
+    /// On a log a frame says up to where its source has nothing under way any more: neither more nor less.
+    fn check_log_floor(
+        &self,
+        at: Duration,
+        by: Life,
+        topic: Topic,
+        floor: u64,
+        seq: u64,
+        findings: &mut Findings,
+    ) {
+        let Some(stream) = self.streams.get(&(by, topic)) else { return };
+        let mut waiting = stream.pending.range(..=seq).copied();
+        let least = waiting.clone().next().unwrap_or(seq);
+        let most = waiting.find(|seq| !self.is_given_up(at, by, topic, *seq)).unwrap_or(seq);
+        if !(least..=most).contains(&floor) {
+            findings.add(
+                at,
+                format!("{by} gives {floor} as the floor of {seq} on {topic}, where {most} is under way"),
+            );
         }
     }
 

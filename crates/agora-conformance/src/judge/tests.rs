@@ -6,6 +6,8 @@
 mod asks;
 mod delivery;
 mod gaps;
+mod groups;
+mod logs;
 mod members;
 mod protocol;
 mod publish;
@@ -30,9 +32,14 @@ fn said(check: Check, story: &Story) -> Vec<String> {
 
 /// Runs the cases of one checker, all of them, and fails with all that is not as it should be.
 fn run(check: Check, cases: &[Case]) {
+    run_on(Story::right, check, cases);
+}
+
+/// The same with another right history.
+fn run_on(right: fn() -> Story, check: Check, cases: &[Case]) {
     let mut wrong = Vec::new();
     for (name, spoil, expected) in cases {
-        let mut story = Story::right();
+        let mut story = right();
         spoil(&mut story);
         let said = said(check, &story);
         let as_expected = match expected {

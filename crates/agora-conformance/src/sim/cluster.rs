@@ -8,15 +8,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use agora_core::Result;
 use agora_core::bus::{BusConfig, Clock};
 use agora_core::id::{ClusterName, NodeName, TopicName};
-use agora_core::memory::{Faults, LinkFaults, MemoryTransport, SERVER, Space, SpaceConfig};
-use agora_core::transport::{Address, OutFrame, Transport};
+use agora_core::memory::{Faults, GroupStyle, LinkFaults, MemoryTransport, SERVER, Space, SpaceConfig};
+use agora_core::transport::{Address, Framing, OutFrame, TopicSettings, Transport};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::audit::Auditor;
 use super::fault::{Fault, Line, Place};
 use super::node::Node;
-use super::plan::{Act, Plan};
+use super::plan::{Act, Plan, Sharing};
 use super::recorder::Recorder;
 use crate::history::{History, Life, Sub, Topic, What};
 
@@ -29,6 +30,9 @@ pub(super) struct Cluster<'a> {
     space: Space,
     faults: Faults,
     intruder: MemoryTransport,
+    auditor: Auditor,
+    /// A server that is down changes nothing in its logs.
+    server_down: bool,
     recorder: Recorder,
     rng: fastrand::Rng,
     clock: Clock,
@@ -42,7 +46,7 @@ pub(super) struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     pub(super) fn new(plan: &'a Plan) -> Result<Self> {
         let name = ClusterName::new("sim")?;
-        let topics = (0..plan.topics).map(|n| TopicName::new(&format!("topic.{n}")));
+        let topics = (0..plan.topics + plan.logs).map(|n| TopicName::new(&format!("topic.{n}")));
         let topics = Arc::new(topics.collect::<Result<Vec<_>>>()?);
         let config = SpaceConfig {
             seed: plan.seed,
@@ -50,12 +54,18 @@ impl<'a> Cluster<'a> {
             failure_hints: plan.hints,
             inbox_messages_max: plan.inbox_messages_max,
             wall_clock_start: UNIX_EPOCH,
+            groups: match plan.group {
+                Some(Sharing { lanes: true, .. }) => GroupStyle::Lanes,
+                _ => GroupStyle::Leases,
+            },
             ..SpaceConfig::default()
         };
         let space = Space::new(config);
         Ok(Self {
             faults: space.faults(),
             intruder: space.connect(&name, &NodeName::new("intruder")?),
+            auditor: Auditor::new(space.connect(&name, &NodeName::new("auditor")?)),
+            server_down: false,
             recorder: Recorder::new(&name, &topics),
             rng: fastrand::Rng::with_seed(!plan.seed),
             clock: Clock::simulated(),
@@ -76,6 +86,9 @@ impl<'a> Cluster<'a> {
     /// Carries out the plan, and returns what happened.
     pub(super) async fn run(mut self) -> Result<History> {
         let plan = self.plan;
+        for log in plan.logs() {
+            self.auditor.open(log, &self.topics[usize::from(log.0)], settings_of_logs(plan)).await?;
+        }
         let mut healed = false;
         for (at, act) in &plan.acts {
             if *at > plan.heal_at && !healed {
@@ -92,6 +105,9 @@ impl<'a> Cluster<'a> {
         self.probe()?;
         self.sleep_until(plan.end_at).await;
         self.nodes.values().for_each(Node::look);
+        for log in plan.logs() {
+            self.audit(log).await?;
+        }
         Ok(self.recorder.end())
     }
 
@@ -112,7 +128,7 @@ impl<'a> Cluster<'a> {
     fn probe(&mut self) -> Result<()> {
         self.recorder.record(What::Probing);
         for node in self.nodes.values_mut() {
-            for topic in (0..self.plan.topics).map(Topic) {
+            for topic in (0..self.plan.topics + self.plan.logs).map(Topic) {
                 node.publish(topic, 1, 0, true)?;
             }
         }
@@ -141,6 +157,9 @@ impl<'a> Cluster<'a> {
         let (Act::Publish { node, .. }
         | Act::Flush(node)
         | Act::Subscribe { node, .. }
+        | Act::Read { node, .. }
+        | Act::Join(node)
+        | Act::Quit(node)
         | Act::Unsubscribe(node)) = act
         else {
             return Ok(());
@@ -155,6 +174,15 @@ impl<'a> Cluster<'a> {
                 node.subscribe(Sub(self.subs), topics.clone(), *own, *pace);
                 self.subs += 1;
             }
+            Act::Read { topic, from, durable, saves, pace, .. } => {
+                node.read(Sub(self.subs), *topic, *from, *durable, *saves, *pace);
+                self.subs += 1;
+            }
+            Act::Join(_) => {
+                let joins = node.join(Sub(self.subs), Topic(self.plan.topics), self.rng.fork());
+                self.subs += u32::from(joins);
+            }
+            Act::Quit(_) => node.quit(),
             Act::Unsubscribe(_) => node.unsubscribe(),
             _ => {}
         }
@@ -170,6 +198,10 @@ impl<'a> Cluster<'a> {
         config.clock = self.clock;
         config.seed = Some(self.rng.u64(..));
         config.limits.memory_bytes = self.plan.memory_bytes;
+        for log in self.plan.logs() {
+            let name = self.topics[usize::from(log.0)].clone();
+            config.topics.insert(name, settings_of_logs(self.plan));
+        }
         config.limits.publish_timeout = self.plan.publish_timeout;
         let transport = self.space.connect(&self.name, &name);
         let rng = self.rng.fork();
@@ -179,6 +211,12 @@ impl<'a> Cluster<'a> {
     }
 
     async fn fault(&mut self, fault: &Fault) -> Result<()> {
+        if let Fault::Trim(log, _) | Fault::Rewind(log, _) | Fault::Replace(log) = fault {
+            if self.server_down {
+                return Ok(());
+            }
+            self.audit(*log).await?;
+        }
         self.recorder.record(What::Fault(fault.clone()));
         let faults = &self.faults;
         match fault {
@@ -189,8 +227,23 @@ impl<'a> Cluster<'a> {
             Fault::Rejoin(node) => faults.rejoin(&name_of(*node)),
             Fault::Pause(node) => faults.pause(&name_of(*node)),
             Fault::Resume(node) => faults.resume(&name_of(*node)),
-            Fault::ServerDown => faults.server_down(),
-            Fault::ServerUp => faults.server_up(),
+            Fault::ServerDown => {
+                self.server_down = true;
+                faults.server_down();
+            }
+            Fault::ServerUp => {
+                self.server_down = false;
+                faults.server_up();
+            }
+            Fault::Trim(log, keep) => faults.trim_log(self.name_of(*log), (*keep).into()),
+            Fault::Rewind(log, lost) => {
+                faults.rewind_log(self.name_of(*log), (*lost).into());
+                self.auditor.rewound(*log, (*lost).into());
+            }
+            Fault::Replace(log) => {
+                faults.replace_log(self.name_of(*log));
+                self.auditor.replaced(*log);
+            }
             Fault::Refuse(node, permille, how) => self.recorder.set_refusal(*node, *permille, *how),
             Fault::SlowAnswer(node, ms) => {
                 let most = Duration::from_millis((*ms).into());
@@ -203,12 +256,27 @@ impl<'a> Cluster<'a> {
                 self.stalled += *length;
                 tokio::time::advance(*length).await;
             }
+            Fault::EndLeases(log) => faults.end_leases(self.name_of(*log)),
+            Fault::Rebalance(log) => faults.rebalance(self.name_of(*log)),
+            Fault::LoseAnswers(node, times) => {
+                faults.lose_settle_answers(&name_of(*node), (*times).into());
+            }
             Fault::HealAll => {
+                self.server_down = false;
                 faults.clear();
                 self.recorder.clear_faults();
             }
         }
         Ok(())
+    }
+
+    /// Writes down what stands in a log.
+    async fn audit(&mut self, log: Topic) -> Result<()> {
+        self.auditor.look(log, &self.topics[usize::from(log.0)], &self.recorder).await
+    }
+
+    fn name_of(&self, topic: Topic) -> &str {
+        self.topics[usize::from(topic.0)].as_str()
     }
 
     /// Sends frames again that were sent on `from`, in any order.
@@ -225,6 +293,11 @@ impl<'a> Cluster<'a> {
         // A network that is down keeps intruders out, too.
         let _ = self.intruder.publish(&to, frames, Instant::now() + Duration::from_secs(1)).await;
     }
+}
+
+fn settings_of_logs(plan: &Plan) -> TopicSettings {
+    let each = plan.group.is_some_and(|group| group.each);
+    TopicSettings::LOG.framing(if each { Framing::Each } else { Framing::Batch })
 }
 
 fn name_of(node: u8) -> String {

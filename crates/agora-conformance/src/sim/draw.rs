@@ -1,5 +1,8 @@
 //! Draws a plan from a seed.
 
+mod groups;
+mod logs;
+
 use std::time::Duration;
 
 use super::fault::{Damage, Fault, Line, Place, Refusal};
@@ -35,8 +38,10 @@ pub(super) fn plan(seed: u64, profile: Profile) -> Plan {
             true => rng.u8(10..=40),
             false => rng.u8(2..=7),
         },
-        topics: if crowd { 1 } else { rng.u8(1..=3) },
-        server: profile == Profile::Refusals || rng.bool(),
+        topics: if crowd || matches!(profile, Profile::Logs | Profile::Groups) { 1 } else { rng.u8(1..=3) },
+        logs: 0,
+        group: None,
+        server: matches!(profile, Profile::Refusals | Profile::Logs | Profile::Groups) || rng.bool(),
         hints: rng.bool(),
         memory_bytes: if tiny { 8 << 20 } else { 64 << 20 },
         inbox_messages_max: if tiny && rng.bool() { rng.usize(4..64) } else { INBOX_MESSAGES },
@@ -51,6 +56,8 @@ pub(super) fn plan(seed: u64, profile: Profile) -> Plan {
         draw.lives(node);
     }
     draw.faults();
+    logs::add(seed, &mut plan);
+    groups::add(seed, &mut plan);
     if profile == Profile::Long {
         stretch(&mut plan);
     }
@@ -107,7 +114,7 @@ impl Draw<'_> {
         let (crash, leave) = match self.plan.profile {
             Profile::Crashes => (60, 0),
             Profile::Churn => (0, 60),
-            Profile::Mixed => (30, 20),
+            Profile::Mixed | Profile::Logs | Profile::Groups => (30, 20),
             Profile::Crowd => (20, 20),
             Profile::Cuts | Profile::Outages | Profile::Long => (20, 10),
             Profile::Calm => (0, 30),
@@ -276,6 +283,14 @@ impl Draw<'_> {
                 self.times(0, 2, Self::damage);
                 self.times(0, 4, Self::replay);
                 self.times(0, 2, Self::pause);
+                self.times(0, 1, Self::stall);
+            }
+            Profile::Logs | Profile::Groups => {
+                self.steady_delay();
+                self.times(0, 2, Self::outage);
+                self.times(0, 2, Self::cut);
+                self.times(0, 2, Self::refuse);
+                self.times(0, 1, Self::pause);
                 self.times(0, 1, Self::stall);
             }
             Profile::Long => {

@@ -76,6 +76,18 @@ pub enum Fault {
     Replay(Topic, Topic, u16),
     /// A message of other software on a topic.
     Foreign(Topic),
+    /// Retention: of a log only so many records are left.
+    Trim(Topic, u16),
+    /// A failover: the last so many records of a log are gone.
+    Rewind(Topic, u16),
+    /// Somebody deletes a log and makes it anew.
+    Replace(Topic),
+    /// Every lease in the groups of a log ends, or every owner loses its lane.
+    EndLeases(Topic),
+    /// The owners of lanes are asked for them.
+    Rebalance(Topic),
+    /// So many settlements of a node have their effect, and the answers are lost.
+    LoseAnswers(u8, u16),
     /// Nothing runs anywhere for this long: the machine was suspended.
     Stall(Duration),
     /// All of the above ends.
@@ -115,6 +127,12 @@ impl fmt::Display for Fault {
             Self::Damage(node, permille, how) => write!(f, "damage at n{node} {permille} of 1000: {how:?}"),
             Self::Replay(from, onto, count) => write!(f, "replay {count} of {from} onto {onto}"),
             Self::Foreign(topic) => write!(f, "foreign message on {topic}"),
+            Self::Trim(topic, keep) => write!(f, "trim {topic} to {keep}"),
+            Self::Rewind(topic, lost) => write!(f, "rewind {topic} by {lost}"),
+            Self::Replace(topic) => write!(f, "replace {topic}"),
+            Self::EndLeases(topic) => write!(f, "end leases of {topic}"),
+            Self::Rebalance(topic) => write!(f, "rebalance {topic}"),
+            Self::LoseAnswers(node, times) => write!(f, "lose {times} answers to n{node}"),
             Self::Stall(length) => write!(f, "stall {length:?}"),
             Self::HealAll => f.write_str("heal all"),
         }

@@ -4,19 +4,23 @@
 //! [`History`], and the [`judge`] tells what in it breaks a promise. Time is virtual, every
 //! random number comes from the seed, and there is one thread: a seed repeats to the byte.
 
+mod audit;
 mod cluster;
 mod draw;
 mod fault;
+mod member;
 mod node;
-mod note;
+pub(crate) mod note;
 mod plan;
+mod reader;
 mod recorder;
 mod tap;
 
 use agora_core::{Error, ErrorKind, Result};
 
 pub use fault::{Damage, Fault, Line, Place, Refusal};
-pub use plan::{Act, Plan, Profile};
+pub use member::{ATTEMPTS_MAX, HANDLER_TIMEOUT};
+pub use plan::{Act, Plan, Profile, Sharing};
 
 use crate::history::History;
 use crate::judge::{self, Finding};

@@ -1,22 +1,25 @@
 //! One life of a node: its bus, and the tasks that use it and write down what they see.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agora_core::Result;
-use agora_core::bus::{Bus, BusConfig, Delivery, MemberChange, Members, Missing, Publisher, Start};
+use agora_core::bus::{Bus, BusConfig, MemberChange, Members, Publisher, Start};
 use agora_core::id::TopicName;
 use agora_core::membership::MemberEvent;
 use agora_core::transport::Transport;
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::draw::LEAVE_WITHIN;
+use super::member::Member;
 use super::note::Note;
+use super::reader::Reader;
 use super::recorder::Recorder;
-use super::tap::Tap;
-use crate::history::{Change, Life, Pace, Sub, Topic, Value, What};
+use super::tap::{SUB, Tap};
+use crate::history::{Change, Durable, From, GroupWhat, Life, LogWhat, Pace, Sub, Topic, Value, What};
 
 /// How long a flush may take.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
@@ -34,6 +37,8 @@ pub(super) struct Node {
     /// Slow readers are slow no more.
     hurry: Arc<AtomicBool>,
     subscriptions: VecDeque<(Sub, AbortHandle)>,
+    /// Tells its place in a group to leave.
+    quit: Option<oneshot::Sender<()>>,
 }
 
 impl Node {
@@ -61,6 +66,7 @@ impl Node {
             tasks,
             hurry,
             subscriptions: VecDeque::new(),
+            quit: None,
         })
     }
 
@@ -110,7 +116,7 @@ impl Node {
         let (bus, names, life) = (self.bus.clone(), self.names.clone(), self.life);
         self.recorder.record(What::Subscribe { sub, life, topics: topics.clone(), own, pace });
         let (recorder, hurry) = (self.recorder.clone(), self.hurry.clone());
-        let reader = Reader { sub, pace, hurry, recorder, names: names.clone() };
+        let reader = Reader { sub, pace, hurry, recorder, names: names.clone(), log: None };
         let task = self.tasks.spawn(async move {
             let names: Vec<&str> = topics.iter().map(|topic| names[usize::from(topic.0)].as_str()).collect();
             let subscribe = bus.subscribe(names.as_slice()).typed::<Note>();
@@ -124,6 +130,63 @@ impl Node {
             }
         });
         self.subscriptions.push_back((sub, task));
+    }
+
+    /// Reads a log; a durable reader saves its place itself after every `saves` deliveries.
+    pub(super) fn read(
+        &mut self,
+        sub: Sub,
+        topic: Topic,
+        from: From,
+        durable: Option<Durable>,
+        saves: u8,
+        pace: Pace,
+    ) {
+        let (bus, names, life) = (self.bus.clone(), self.names.clone(), self.life);
+        self.recorder.record(What::Log(LogWhat::Read { sub, life, topic, from, durable, pace }));
+        let (recorder, hurry) = (self.recorder.clone(), self.hurry.clone());
+        let log = Some((topic, durable.map_or(0, |_| saves)));
+        let reader = Reader { sub, pace, hurry, recorder, names: names.clone(), log };
+        let task = self.tasks.spawn(SUB.scope(sub, async move {
+            let subscribe = bus.subscribe(names[usize::from(topic.0)].as_str()).typed::<Note>();
+            let subscribe = match durable {
+                Some(durable) => subscribe.durable(&durable.to_string()),
+                None => subscribe,
+            };
+            let start = match from {
+                From::Earliest => Start::Earliest,
+                From::Live => Start::Live,
+            };
+            let started = subscribe.start(start).await;
+            drop(bus);
+            let result = started.as_ref().map(|_| ()).map_err(agora_core::Error::kind);
+            reader.recorder.record(What::Established(sub, result));
+            if let Ok(subscription) = started {
+                reader.read(subscription).await;
+            }
+        }));
+        self.subscriptions.push_back((sub, task));
+    }
+
+    /// Becomes a member of a group, unless it is one.
+    pub(super) fn join(&mut self, member: Sub, topic: Topic, rng: fastrand::Rng) -> bool {
+        if self.quit.as_ref().is_some_and(|quit| !quit.is_closed()) {
+            return false;
+        }
+        self.recorder.record(What::Group(GroupWhat::Join(member, self.life, topic)));
+        let (quit, told) = oneshot::channel();
+        self.quit = Some(quit);
+        let place = Member { member, recorder: self.recorder.clone(), rng };
+        self.tasks.spawn(place.work(self.bus.clone(), self.names[usize::from(topic.0)].clone(), told));
+        true
+    }
+
+    /// Leaves its group.
+    pub(super) fn quit(&mut self) {
+        if let Some(quit) = self.quit.take() {
+            // It may have ended by itself.
+            let _ = quit.send(());
+        }
     }
 
     pub(super) fn unsubscribe(&mut self) {
@@ -162,56 +225,6 @@ impl Node {
             .collect();
         alive.sort();
         self.recorder.record(What::View(self.life, alive));
-    }
-}
-
-struct Reader {
-    sub: Sub,
-    pace: Pace,
-    hurry: Arc<AtomicBool>,
-    recorder: Recorder,
-    names: Arc<Vec<TopicName>>,
-}
-
-impl Reader {
-    async fn read(self, mut subscription: agora_core::bus::Subscription<Note>) {
-        loop {
-            match subscription.try_next().await {
-                Ok(Some(delivery)) => self.note(delivery),
-                Ok(None) => return self.recorder.record(What::Ended(self.sub, None)),
-                Err(error) => return self.recorder.record(What::Ended(self.sub, Some(error.kind()))),
-            }
-            if let (Pace::Slow(pause), false) = (self.pace, self.hurry.load(Relaxed)) {
-                tokio::time::sleep(pause).await;
-            }
-        }
-    }
-
-    fn note(&self, delivery: Delivery<Note>) {
-        let sub = self.sub;
-        let what = match delivery {
-            Delivery::Event(event) => What::Event {
-                sub,
-                of: self.recorder.life_of(event.source()),
-                topic: self.topic(event.topic()),
-                seq: event.seq(),
-                value: event.value(),
-            },
-            Delivery::Gap(gap) => match gap.missing {
-                Missing::Source { source, from, to, .. } => {
-                    let (of, topic) = (self.recorder.life_of(source), self.topic(&gap.topic));
-                    What::Gap { sub, of, topic, from, to, reason: gap.reason }
-                }
-                _ => What::Foreign(sub),
-            },
-            Delivery::Foreign(_) => What::Foreign(sub),
-        };
-        self.recorder.record(what);
-    }
-
-    fn topic(&self, name: &TopicName) -> Topic {
-        // A name that is none of this run's gets a number that no subscription has.
-        (0..).zip(self.names.iter()).find(|(_, n)| *n == name).map_or(Topic(u8::MAX), |(n, _)| Topic(n))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The event that a run publishes: it says what it is, so that whoever gets it can tell whether it is the right one.
 
-use agora_core::event::Event;
+use agora_core::event::{Event, Key};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Life, Topic, Value};
@@ -17,6 +17,10 @@ pub(super) struct Note {
 
 impl Event for Note {
     const KIND: &'static str = "sim.note";
+
+    fn key(&self) -> Option<Key<'_>> {
+        Some(key_of(self.n).into())
+    }
 }
 
 impl Note {
@@ -31,6 +35,11 @@ impl Note {
         let value = Value { life, topic: Topic(self.topic), n: self.n };
         (self.padding == padding(value, self.padding.len())).then_some(value)
     }
+}
+
+/// The key of the event with this number: events of all publishers share a few.
+pub(crate) fn key_of(n: u64) -> u64 {
+    n % 5
 }
 
 fn padding(value: Value, bytes: usize) -> Vec<u8> {

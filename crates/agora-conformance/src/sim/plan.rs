@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::draw;
 use super::fault::Fault;
-use crate::history::{Pace, Topic};
+use crate::history::{Durable, From, Pace, Topic};
 
 /// What a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,14 @@ pub enum Profile {
     Long,
     /// Many nodes that come, go and crash, with little to say.
     Crowd,
+    /// Logs: crashes, names that are taken over, retention, failovers, logs that are made anew.
+    Logs,
+    /// A group: handlers that fail, hang and drop, members that crash, come and leave, leases that end, lost answers.
+    Groups,
 }
 
-/// The profile of a seed: in every twenty seeds each profile comes at least once, and `Mixed` most often.
-const PROFILES: [Profile; 20] = [
+/// The profile of a seed: in every twenty-four seeds each profile comes at least once.
+const PROFILES: [Profile; 24] = [
     Profile::Calm,
     Profile::Lossy,
     Profile::Cuts,
@@ -62,6 +66,10 @@ const PROFILES: [Profile; 20] = [
     Profile::Overload,
     Profile::Mixed,
     Profile::Crowd,
+    Profile::Logs,
+    Profile::Groups,
+    Profile::Logs,
+    Profile::Groups,
 ];
 
 impl Profile {
@@ -107,10 +115,38 @@ pub enum Act {
         /// How it reads.
         pace: Pace,
     },
+    /// Lets a node read a log.
+    Read {
+        /// Which node.
+        node: u8,
+        /// What.
+        topic: Topic,
+        /// Where it begins.
+        from: From,
+        /// Under which name its place is kept.
+        durable: Option<Durable>,
+        /// It saves its place itself after so many deliveries; 0: never.
+        saves: u8,
+        /// How it reads.
+        pace: Pace,
+    },
+    /// A node becomes a member of the group of the log.
+    Join(u8),
+    /// And no longer is one.
+    Quit(u8),
     /// Drops the oldest subscription of a node.
     Unsubscribe(u8),
     /// Something goes wrong, or no longer does.
     Fault(Fault),
+}
+
+/// How a group shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// The lane belongs to one member; else each record goes to one for a time.
+    pub lanes: bool,
+    /// The log holds one event a message.
+    pub each: bool,
 }
 
 /// What a seed decides.
@@ -122,8 +158,12 @@ pub struct Plan {
     pub profile: Profile,
     /// How many nodes there are.
     pub nodes: u8,
-    /// How many topics there are.
+    /// How many live topics there are.
     pub topics: u8,
+    /// How many logs there are. Their numbers follow those of the live topics.
+    pub logs: u8,
+    /// How the group of the first log shares, where there is one.
+    pub group: Option<Sharing>,
     /// Is there a server in the middle?
     pub server: bool,
     /// Does the network hint that a node is gone?
@@ -149,6 +189,16 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         draw::plan(seed, Profile::of(seed))
     }
+
+    /// Is this one of the logs?
+    pub fn is_log(&self, topic: Topic) -> bool {
+        topic.0 >= self.topics
+    }
+
+    /// The logs.
+    pub fn logs(&self) -> impl Iterator<Item = Topic> + use<> {
+        (self.topics..self.topics + self.logs).map(Topic)
+    }
 }
 
 impl fmt::Display for Plan {
@@ -157,11 +207,12 @@ impl fmt::Display for Plan {
         let hints = if self.hints { "hints" } else { "no hints" };
         write!(
             f,
-            "seed {}: {:?}, {} nodes, {} topics, {shape}, {hints}, {} MiB, publishes within {:?}, {} steps",
+            "seed {}: {:?}, {} nodes, {} topics, {} logs, {shape}, {hints}, {} MiB, publishes within {:?}, {} steps",
             self.seed,
             self.profile,
             self.nodes,
             self.topics,
+            self.logs,
             self.memory_bytes >> 20,
             self.publish_timeout,
             self.acts.len()

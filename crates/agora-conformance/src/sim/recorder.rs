@@ -6,14 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agora_core::codec::{self, Control, Frame, FrameType, Parsed};
-use agora_core::id::{ClusterName, SourceId, StreamId, TopicName};
-use agora_core::transport::{OutFrame, PublishFailed};
+use agora_core::event::{DeadLetter, LetterOrigin};
+use agora_core::id::{ClusterName, Incarnation, NodeId, SourceId, StreamId, TopicName};
+use agora_core::log::Cursor;
+use agora_core::transport::{Fence, OutFrame, PublishFailed, Token};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::fault::{Damage, Refusal};
 use super::note::Note;
-use crate::history::{Entry, History, Life, Topic, Value, What, Wire};
+use crate::history::{
+    Durable, Entry, GroupWhat, History, Life, LogWhat, Place, Stands, Sub, Topic, Value, What, Wire,
+};
 
 /// Frames that are kept to be sent again, per topic.
 const FRAMES_KEPT: usize = 200;
@@ -169,6 +173,89 @@ impl Recorder {
         self.record(What::Sent { by, call, accepted, failed });
     }
 
+    /// A subscription has taken a name over.
+    pub(super) fn taken(&self, sub: Sub, topic: &TopicName, name: &str, fence: Fence, cursor: Option<&[u8]>) {
+        let mut inner = self.lock();
+        let place = cursor.map(|cursor| inner.place(topic, cursor));
+        let (durable, fence) = (durable_of(name), fence.0);
+        inner.record(What::Log(LogWhat::Taken { sub, durable, fence, place }));
+    }
+
+    /// A place was saved, or not.
+    pub(super) fn saved(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        result: &agora_core::Result<()>,
+    ) {
+        let mut inner = self.lock();
+        let place = inner.place(topic, cursor);
+        let result = result.as_ref().copied().map_err(agora_core::Error::kind);
+        inner.record(What::Log(LogWhat::Saved { durable: durable_of(name), fence: fence.0, place, result }));
+    }
+
+    /// The backend gave a record of a group to a node.
+    pub(super) fn given(&self, by: Life, on: &TopicName, token: Token, attempt: u32, payload: &Bytes) {
+        let mut inner = self.lock();
+        let (mut of, mut seq, mut end) = (None, 0, 0);
+        if let Parsed::Frame(frame) = codec::parse(payload.clone())
+            && frame.header().stream == StreamId::of(&inner.cluster, on, 0)
+        {
+            of = inner.lives.get(&frame.header().source).copied();
+            (seq, end) = (frame.seq(), frame.end());
+        }
+        let token = token.0;
+        inner.record(What::Group(GroupWhat::Given { by, token, attempt, of, seq, end }));
+    }
+
+    /// The events whose dead letters are in each of these frames.
+    pub(super) fn letters(&self, on: &TopicName, frames: &[OutFrame]) -> Vec<Vec<(Option<Life>, u64)>> {
+        if !on.is_dead_letters() {
+            return Vec::new();
+        }
+        let inner = self.lock();
+        let letters = |frame: &OutFrame| {
+            let Parsed::Frame(frame) = codec::parse(frame.payload.clone()) else { return Vec::new() };
+            let origins = frame.records().filter_map(|record| record.decode::<DeadLetter>().ok()?.origin);
+            let whose = origins.map(|LetterOrigin { node, incarnation, seq, .. }| {
+                let source = SourceId { node: NodeId(node), incarnation: Incarnation(incarnation) };
+                (inner.lives.get(&source).copied(), seq)
+            });
+            whose.collect()
+        };
+        frames.iter().map(letters).collect()
+    }
+
+    /// What became of dead letters.
+    pub(super) fn buried(
+        &self,
+        by: Life,
+        letters: Vec<Vec<(Option<Life>, u64)>>,
+        result: &Result<(), PublishFailed>,
+    ) {
+        let accepted = result.as_ref().map_or_else(|failed| failed.accepted, |()| letters.len());
+        for (n, letters) in letters.into_iter().enumerate() {
+            for (of, seq) in letters {
+                self.record(What::Group(GroupWhat::Buried(by, of, seq, n < accepted)));
+            }
+        }
+    }
+
+    /// A record stands in a log, since so long after the beginning.
+    pub(super) fn stored(&self, topic: Topic, at: u64, since: Duration, payload: &Bytes) {
+        let mut inner = self.lock();
+        let (mut of, mut seq, mut end, mut floor) = (None, 0, 0, 0);
+        if let Parsed::Frame(frame) = codec::parse(payload.clone())
+            && inner.topics.get(&frame.header().stream) == Some(&topic)
+        {
+            of = inner.lives.get(&frame.header().source).copied();
+            (seq, end, floor) = (frame.seq(), frame.end(), frame.header().floor);
+        }
+        inner.record(What::Log(LogWhat::Stored { topic, at, since, of, seq, end, floor }));
+    }
+
     /// A frame reaches a node on a topic; `spoiled`: not as it was sent. One that belongs to another topic is no frame
     /// there.
     pub(super) fn receive(&self, by: Life, on: &TopicName, payload: &Bytes, spoiled: Option<Damage>) {
@@ -210,6 +297,19 @@ impl Inner {
         if frames.len() > FRAMES_KEPT {
             frames.pop_front();
         }
+    }
+
+    /// What a cursor says of a log. One that cannot be read says nothing.
+    fn place(&self, topic: &TopicName, cursor: &[u8]) -> Place {
+        let stream = StreamId::of(&self.cluster, topic, 0);
+        let cursor = Cursor::from_bytes(cursor).ok();
+        let Some(lane) = cursor.as_ref().and_then(|cursor| cursor.lane(stream)) else {
+            return Place::default();
+        };
+        let sources = lane.sources().filter_map(|(source, start, next)| {
+            Some(Stands { of: self.lives.get(&source).copied()?, start, next })
+        });
+        Place { whole: lane.whole, sources: sources.collect() }
     }
 
     /// What a frame says; nothing where it is of nobody in this run.
@@ -255,6 +355,11 @@ impl Inner {
             _ => return None,
         })
     }
+}
+
+/// The number in the name of a durable subscription.
+fn durable_of(name: &str) -> Durable {
+    Durable(name.strip_prefix('d').and_then(|number| number.parse().ok()).unwrap_or(u8::MAX))
 }
 
 fn values(frame: &Frame, seq: u64) -> Vec<(u64, Option<Value>)> {

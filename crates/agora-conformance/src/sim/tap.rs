@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use agora_core::id::{SourceId, TopicName};
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Hint, Inbound, Inbox, Link, OutFrame, Outcome, PublishFailed,
-    TopicInfo, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, CursorStore, Fence, FromGroup, GroupInbox, GroupSpec, Hint, Inbound,
+    Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Settle, Token, TopicInfo, TopicSpec,
+    Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -15,7 +16,12 @@ use tokio::time::Instant;
 
 use super::fault::{Damage, Refusal};
 use super::recorder::Recorder;
-use crate::history::{Life, What};
+use crate::history::{GroupWhat, Life, Sub, What};
+
+tokio::task_local! {
+    /// The subscription that a task begins, so that the taking of a name can be told from that by another.
+    pub(super) static SUB: Sub;
+}
 
 type Rng = Arc<Mutex<fastrand::Rng>>;
 
@@ -67,6 +73,7 @@ impl<T: Transport> Transport for Tap<T> {
     ) -> BoxFuture<Result<(), PublishFailed>> {
         let (life, recorder, count) = (self.life, self.recorder.clone(), frames.len());
         let call = recorder.send(life, &frames);
+        let letters = recorder.letters(&to.topic, &frames);
         let refusal = self.draw_refusal(count);
         if let Some((_, sent, _)) = refusal {
             frames.truncate(sent);
@@ -82,6 +89,7 @@ impl<T: Transport> Transport for Tap<T> {
                 (_, result) => result,
             };
             recorder.sent(life, call, count, &result);
+            recorder.buried(life, letters, &result);
             result
         })
     }
@@ -92,12 +100,91 @@ impl<T: Transport> Transport for Tap<T> {
         Ok(Box::new(TapInbox { inner, topic: topic.clone(), life, recorder, rng }))
     }
 
+    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        self.inner.open_log(topic, from).await
+    }
+
+    async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        let inner = self.inner.join_group(topic, group).await?;
+        Ok(Box::new(TapGroup {
+            inner,
+            topic: topic.clone(),
+            life: self.life,
+            recorder: self.recorder.clone(),
+        }))
+    }
+
+    fn cursors(&self) -> Option<&dyn CursorStore> {
+        self.inner.cursors().is_some().then_some(self)
+    }
+
     async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {
         self.inner.announce(me).await
     }
 
     async fn close(&self, by: Instant) -> Result<()> {
         self.inner.close(by).await
+    }
+}
+
+#[async_trait]
+impl<T: Transport> CursorStore for Tap<T> {
+    async fn take(&self, topic: &TopicName, name: &str) -> Result<(Fence, Option<Vec<u8>>)> {
+        let taken = self.store()?.take(topic, name).await?;
+        if let Ok(sub) = SUB.try_with(|sub| *sub) {
+            self.recorder.taken(sub, topic, name, taken.0, taken.1.as_deref());
+        }
+        Ok(taken)
+    }
+
+    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+        let saved = self.store()?.save(topic, name, fence, cursor).await;
+        self.recorder.saved(topic, name, fence, cursor, &saved);
+        saved
+    }
+}
+
+impl<T: Transport> Tap<T> {
+    fn store(&self) -> Result<&dyn CursorStore> {
+        let store = self.inner.cursors();
+        store.ok_or_else(|| Error::unsupported("cursors", "take a space with a server"))
+    }
+}
+
+struct TapGroup {
+    inner: Box<dyn GroupInbox>,
+    topic: TopicName,
+    life: Life,
+    recorder: Recorder,
+}
+
+#[async_trait]
+impl GroupInbox for TapGroup {
+    async fn recv(&mut self, records_max: usize, into: &mut Vec<FromGroup>) -> Result<()> {
+        let before = into.len();
+        self.inner.recv(records_max, into).await?;
+        for one in into.iter().skip(before) {
+            if let FromGroup::Message { raw, token, attempt, .. } = one {
+                self.recorder.given(self.life, &self.topic, *token, *attempt, &raw.payload);
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>> {
+        let (life, recorder) = (self.life, self.recorder.clone());
+        recorder.record(What::Group(GroupWhat::Settle(life, token.0, how)));
+        let settling = self.inner.settle(token, how);
+        Box::pin(async move {
+            let settled = settling.await;
+            let result = settled.as_ref().copied().map_err(Error::kind);
+            recorder.record(What::Group(GroupWhat::Settled(life, token.0, how, result)));
+            settled
+        })
+    }
+
+    async fn leave(self: Box<Self>) -> Result<()> {
+        self.inner.leave().await
     }
 }
 

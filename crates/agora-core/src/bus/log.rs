@@ -238,6 +238,7 @@ impl LogTask {
                 Err(error) => return Err(error),
             }
             tokio::select! {
+                biased;
                 () = self.backlog.wait_abandoned() => return Err(abandoned()),
                 () = tokio::time::sleep(pause.mul_f64(0.5 + self.shared.jitter() / 2.0)) => {}
             }

@@ -81,6 +81,7 @@ pub(crate) async fn keep_saving(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = backlog.wait_abandoned() => return,
             () = place.moved.notified() => {}
         }

@@ -157,6 +157,7 @@ impl SenderTask {
                     let _ = done.send((self.role.next(), self.role.floor()));
                 }
                 tokio::select! {
+                    biased;
                     command = self.commands.recv() => match command {
                         Some(command) => self.handle(command),
                         None => return Ok(false),

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// begins. For backends that commit one offset for a lane.
 ///
 /// Offsets may have holes, as where a backend counts what is no record: only what was given counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Offsets {
     committed: u64,
     /// What was given at `committed` or behind it, in order, and whether it is done. The first is not.

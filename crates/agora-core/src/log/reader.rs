@@ -131,6 +131,9 @@ pub struct Reader<P> {
     /// Nothing was read yet, and the reading begins with the oldest record.
     fresh: bool,
     whole: bool,
+    /// It stands at the beginning of the log, everything is owed, and it has no mark: whether what it finds there now
+    /// is what it would have found then, only the log can tell.
+    blind: bool,
     check: Check,
     streams: BTreeMap<SourceId, Stream<P>>,
     kept: VecDeque<Kept>,
@@ -152,6 +155,7 @@ impl<P: Span> Reader<P> {
             before: None,
             fresh: *from == LogStart::Earliest,
             whole: false,
+            blind: false,
             check: if *from == LogStart::Last { Check::Anchor } else { Check::Nothing },
             streams: BTreeMap::new(),
             kept: VecDeque::new(),
@@ -172,6 +176,7 @@ impl<P: Span> Reader<P> {
             reader.streams.insert(source, Stream { start, next, held: BTreeMap::new(), hole: None, read: 0 });
         }
         reader.expect(cursor.low);
+        reader.blind = matches!(reader.check, Check::Nothing);
         reader
     }
 
@@ -181,6 +186,7 @@ impl<P: Span> Reader<P> {
         match self.check {
             Check::Nothing => {
                 let low = self.low();
+                self.blind |= low == Low::default() && self.from == LogStart::Earliest && self.is_anchored();
                 self.drop_held();
                 self.expect(low);
             }
@@ -234,6 +240,7 @@ impl<P: Span> Reader<P> {
             Some(then) => return then,
             None => self.records += 1,
         }
+        self.look_around();
         self.fresh = false;
         let Record { mark, source, floor, sent_us, item } = record;
         let before = self.before.replace(mark);
@@ -271,6 +278,7 @@ impl<P: Span> Reader<P> {
         if let Some(then) = self.check_record(mark) {
             return (None, then);
         }
+        self.look_around();
         self.fresh = false;
         let before = self.before.replace(mark);
         self.caught_up = None;
@@ -282,6 +290,7 @@ impl<P: Span> Reader<P> {
     /// The lane is told from its first record on.
     pub fn handle_beginning(&mut self) {
         self.whole |= self.fresh;
+        self.blind = false;
     }
 
     /// Retention was faster than this reader.
@@ -347,11 +356,19 @@ impl<P: Span> Reader<P> {
         Some(Then::Reopen)
     }
 
+    /// A record, and it is not known to be the first that the lane ever held: others may have stood before it, and have
+    /// gone since this reader stood there.
+    fn look_around(&mut self) {
+        if self.blind {
+            self.missing(Reason::Retention);
+        }
+    }
+
     /// What was handed over stays so: where each source stands is kept.
     fn missing(&mut self, reason: Reason) {
         self.drop_held();
         (self.from, self.before, self.check) = (LogStart::Earliest, None, Check::Nothing);
-        (self.fresh, self.whole) = (false, false);
+        (self.fresh, self.whole, self.blind) = (false, false, false);
         self.caught_up = None;
         let progress = Progress { low: Low::default(), after: Low::default(), whole: false, source: None };
         self.out.push_back(Out::Missing { reason, progress });
@@ -455,7 +472,8 @@ impl<P: Span> Reader<P> {
     where
         P: Hash,
     {
-        (&self.from, self.before, self.fresh, self.whole, self.check, self.held_bytes).hash(state);
+        (&self.from, self.before, self.fresh, self.whole, self.blind, self.check, self.held_bytes)
+            .hash(state);
         for (source, stream) in &self.streams {
             (source, stream.start, stream.next, &stream.held).hash(state);
             stream.hole.map(|hole| (hole.log_us, now.saturating_duration_since(hole.at))).hash(state);

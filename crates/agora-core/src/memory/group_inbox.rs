@@ -223,6 +223,7 @@ impl GroupInbox for MemoryGroupInbox {
                 }
             };
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = until => {}
                 () = poll_fn(|cx| self.shared.lock().poll_given_up(&self.seat, cx)) => {}

@@ -175,14 +175,14 @@ impl Reading {
             return Self { reader, position: first, stale, cursor, accounts, owes_all: untouched };
         };
         let mut reader = Reader::resume(cursor, usize::MAX);
-        let position = place(&reader.reopen(), first);
+        let position = reopen(&mut reader, first, untouched);
         let (cursor, accounts, owes_all) = (cursor.clone(), accounts.clone(), *owes_all);
         Self { reader, position, stale: false, cursor, accounts, owes_all }
     }
 
-    fn interrupt(&mut self, first: u128) {
+    fn interrupt(&mut self, first: u128, untouched: bool) {
         self.stale = false;
-        self.position = place(&self.reader.reopen(), first);
+        self.position = reopen(&mut self.reader, first, untouched);
     }
 
     /// Takes everything that is handed over.
@@ -219,10 +219,16 @@ fn life_of(source: SourceId) -> usize {
     usize::try_from(source.incarnation.0 - 1).unwrap_or_default()
 }
 
-fn place(start: &LogStart, first: u128) -> u128 {
-    match start {
+/// Opens the log anew, which tells whether it begins with the first record that it ever held. Answers where that is.
+fn reopen(reader: &mut Reader<Piece>, first: u128, untouched: bool) -> u128 {
+    match reader.reopen() {
         LogStart::At(position) => position.0.max(first),
-        _ => first,
+        _ => {
+            if untouched {
+                reader.handle_beginning();
+            }
+            first
+        }
     }
 }
 
@@ -256,6 +262,11 @@ impl State {
 
     pub(super) fn delivered_all(&self, events: u64) -> bool {
         self.reading.as_ref().is_some_and(|reading| reading.accounts[0].delivered == events)
+    }
+
+    /// Does it begin with the first record that it ever held?
+    fn is_untouched(&self) -> bool {
+        self.first == 0 && self.cuts == 0
     }
 
     fn end(&self) -> u128 {
@@ -368,8 +379,7 @@ impl State {
                 (self.source, self.life, self.failed) = (Some(Outstanding::default()), 1, false);
             }
             Act::Open => {
-                let untouched = self.first == 0 && self.cuts == 0;
-                self.reading = Some(Reading::begin(self.saved.as_ref(), self.first, untouched));
+                self.reading = Some(Reading::begin(self.saved.as_ref(), self.first, self.is_untouched()));
             }
             Act::Read => self.read(),
             Act::CloseHole(life) => {
@@ -386,10 +396,10 @@ impl State {
             }
             Act::ReaderCrash => (self.reading, self.crashed) = (None, true),
             Act::Interrupt => {
-                let first = self.first;
+                let (first, untouched) = (self.first, self.is_untouched());
                 if let Some(reading) = &mut self.reading {
                     self.interruptions += u8::from(!reading.stale);
-                    reading.interrupt(first);
+                    reading.interrupt(first, untouched);
                 }
             }
             Act::Trim => {

@@ -86,6 +86,8 @@ impl Story {
             profile: Profile::Lossy,
             nodes: 3,
             topics: 1,
+            logs: 0,
+            group: None,
             server: true,
             hints: false,
             memory_bytes: 64 << 20,

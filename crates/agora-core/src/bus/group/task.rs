@@ -276,6 +276,7 @@ impl GroupTask {
         loop {
             let hub = self.hub.clone();
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 Some(done) = self.begun.join_next() => self.finish(done),
                 () = hub.changed() => {

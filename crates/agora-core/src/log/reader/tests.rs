@@ -79,6 +79,10 @@ impl Fixture {
     pub(super) fn interrupt(&mut self) {
         let start = self.reader.reopen();
         self.open(&start);
+        let untouched = self.log.first().is_none_or(|(at, _)| *at == 0);
+        if start == LogStart::Earliest && untouched {
+            self.reader.handle_beginning();
+        }
     }
 
     /// The reader is gone; a new one begins where the consumer stood.

@@ -32,6 +32,38 @@ fn fingerprint_of_what_stands_there() {
 }
 
 #[test]
+fn what_went_before_anything_was_read() {
+    // It stood at the beginning of an empty log, and had no mark there: 1 was appended and trimmed away meanwhile.
+    for (start, restart) in [(LogStart::Last, false), (LogStart::Last, true), (LogStart::Earliest, true)] {
+        let mut q = Fixture::from(start, &[]);
+        q.cursor = LaneCursor::default();
+        assert_eq!(q.read_all(), "");
+        q.log = vec![(1, rec(2, 2))];
+        if restart {
+            q.restart();
+        } else {
+            q.interrupt();
+        }
+        assert_eq!(q.read_all(), "!retention 2");
+    }
+    // The same where a log was made anew, and its reader was told.
+    let mut q = Fixture::new(&[rec(1, 1)]);
+    assert_eq!(q.read_all(), "1");
+    q.log.clear();
+    q.interrupt();
+    assert_eq!(q.read_all(), "!rewritten");
+    q.log = vec![(1, rec(3, 3))];
+    q.restart();
+    assert_eq!(q.read_all(), "!retention gap 2..3 given_up 3");
+    // A log that says that it is told from its very first record lets nothing be missed.
+    let mut q = Fixture::from(LogStart::Last, &[]);
+    assert_eq!(q.read_all(), "");
+    q.log = vec![(0, rec(1, 1))];
+    q.interrupt();
+    assert_eq!(q.read_all(), "1");
+}
+
+#[test]
 fn a_log_that_lost_its_end() {
     let mut q = Fixture::new(&[rec(1, 1), rec(2, 1), rec(3, 1)]);
     assert_eq!(q.read_all(), "1 2 3");
