@@ -85,3 +85,20 @@ async fn what_a_node_that_left_was_told_is_no_conflict() {
     }
     b.publisher(TOPIC).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_the_backend_refused_can_be_asked_for_anew() {
+    let space = Space::default();
+    let a = join(&space, "a", TopicSettings::LOG).await;
+    let stale = CacheInvalidated { cache: "users".into(), entries: Vec::new() };
+    a.publisher(TOPIC).unwrap().publish(&stale).await.unwrap();
+    let batch = join(&space, "b", TopicSettings::LOG.framing(Framing::Each)).await;
+    let refused = batch.publisher(TOPIC).unwrap();
+    assert_eq!(refused.publish(&stale).await.unwrap_err().kind(), ErrorKind::Conflict);
+    a.close(SOON).await.unwrap();
+    let topic = TopicName::new(TOPIC).unwrap();
+    let other = join(&space, "c", TopicSettings::LOG).await;
+    other.admin().unwrap().delete_topic(&topic).await.unwrap();
+    batch.publisher(TOPIC).unwrap().publish(&stale).await.unwrap();
+    assert_eq!(refused.publish(&stale).await.unwrap_err().kind(), ErrorKind::Conflict);
+}

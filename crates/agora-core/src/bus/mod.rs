@@ -217,12 +217,13 @@ impl Bus {
         let settings = self.config().settings_of(&topic);
         self.supported(settings.kind)
             .map_err(|error| error.operation("publisher").context("topic", &topic))?;
-        self.shared().use_topic(&topic).map_err(|error| error.operation("publisher"))?;
+        self.shared().compare_topic(&topic).map_err(|error| error.operation("publisher"))?;
         let mut state = lock(&self.0.state);
         if state.closing {
             return Err(closed().operation("publisher"));
         }
-        if let Some(sender) = state.senders.get(&topic) {
+        // One that the backend refused for good has formed nothing: another try begins anew.
+        if let Some(sender) = state.senders.get(&topic).filter(|sender| !sender.commands.is_closed()) {
             return Ok(Publisher::new(self.clone(), topic, sender.queue.clone()));
         }
         if state.senders.len() >= HEARTBEAT_TOPICS_MAX {
@@ -246,12 +247,17 @@ impl Bus {
         let handle =
             SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream, settings };
         state.senders.insert(topic.clone(), handle);
-        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle);
-        state.tasks.spawn_on(task.run(), &self.0.runtime);
-        drop(state);
+        // At once, and not when the backend has agreed: whoever dies before that may have published.
+        shared.use_topic(&topic);
         if settings.is_repaired() {
             shared.count_publisher();
             lock(&shared.registry).senders.insert(stream, commands);
+        }
+        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle);
+        while state.tasks.try_join_next().is_some() {}
+        state.tasks.spawn_on(task.run(), &self.0.runtime);
+        drop(state);
+        if settings.is_repaired() {
             // The next heartbeat names the topic; where the queue is full one is due anyway.
             let _ = shared.control.try_send(ControlCommand::TopicsChanged);
         }
@@ -455,6 +461,15 @@ impl Bus {
         }
     }
 
+    /// Opens a topic for use, unless the backend or another node takes it for something else.
+    pub(crate) async fn open_topic(&self, topic: &TopicName) -> Result<()> {
+        let shared = self.shared();
+        shared.compare_topic(topic)?;
+        shared.transport.open(&shared.config.spec_of(topic)).await?;
+        shared.use_topic(topic);
+        Ok(())
+    }
+
     /// Subscribes a backlog to a live topic. The receiver hears when the subscription is established.
     pub(crate) async fn attach(
         &self,
@@ -462,7 +477,7 @@ impl Bus {
         own: bool,
         backlog: &Arc<Backlog>,
     ) -> Result<oneshot::Receiver<()>> {
-        self.shared().transport.open(&self.config().spec_of(topic)).await?;
+        self.open_topic(topic).await?;
         let joined = self.joined().await.ok_or_else(closed)?;
         let (established, done) = oneshot::channel();
         self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
@@ -478,7 +493,7 @@ impl Bus {
         backlog: &Arc<Backlog>,
     ) -> Result<oneshot::Receiver<Progress>> {
         let transport = &self.shared().transport;
-        transport.open(&self.config().spec_of(topic)).await?;
+        self.open_topic(topic).await?;
         let inbox = transport.open_log(topic, reader.reopen()).await?;
         let (established, done) = oneshot::channel();
         let (shared, topic, backlog) = (self.shared().clone(), topic.clone(), backlog.clone());

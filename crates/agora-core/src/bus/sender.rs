@@ -99,7 +99,12 @@ impl SenderTask {
         match self.open().await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(error) => return self.fail_queued(&error),
+            Err(error) => {
+                // Whoever asks for a publisher from here on gets another sender.
+                self.commands.close();
+                self.shared.refused_topic(&self.address.topic);
+                return self.fail_queued(&error);
+            }
         }
         loop {
             self.prepare();

@@ -228,11 +228,11 @@ impl Shared {
         states
     }
 
-    /// This node uses a topic from here on.
+    /// Is this node told of a topic what the others are?
     ///
     /// # Errors
     /// `Conflict`, where a member says that the topic is something else.
-    pub(crate) fn use_topic(&self, topic: &TopicName) -> Result<()> {
+    pub(crate) fn compare_topic(&self, topic: &TopicName) -> Result<()> {
         let (stream, settings) = (self.stream_of(topic), self.config.settings_of(topic));
         let members = self.members.borrow().clone();
         for member in members.iter().filter(|member| member.state.is_live()) {
@@ -251,11 +251,22 @@ impl Shared {
                 .help("give all nodes the same `topics` settings; `agora doctor` shows who differs"));
             }
         }
+        Ok(())
+    }
+
+    /// This node uses a topic from here on: its heartbeats say so.
+    pub(crate) fn use_topic(&self, topic: &TopicName) {
         let used = &mut lock(&self.registry).used;
         if used.len() < USED_MAX {
-            used.insert(stream, topic.clone());
+            used.insert(self.stream_of(topic), topic.clone());
         }
-        Ok(())
+    }
+
+    /// The backend does not let it: this node does not use it after all.
+    pub(crate) fn refused_topic(&self, topic: &TopicName) {
+        let mut registry = lock(&self.registry);
+        registry.used.remove(&self.stream_of(topic));
+        registry.senders.remove(&self.stream_of(topic));
     }
 
     /// Warns of a member that is told something else of a topic that is used here.

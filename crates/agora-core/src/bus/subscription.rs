@@ -138,7 +138,6 @@ impl<E: Events> Subscribe<E> {
         for topic in &topics {
             check(bus, topic, &start, durable).map_err(|error| error.context("topic", topic))?;
         }
-        topics.iter().try_for_each(|topic| bus.shared().use_topic(topic))?;
         let backlog = Arc::new(Backlog::new(bus.shared().received.clone(), bus.config().clock));
         let meter = |topic: &TopicName| Arc::new(bus.shared().meter.consuming(topic));
         let mut subscription = Subscription {

@@ -147,8 +147,7 @@ impl<E: Events> JoinGroup<E> {
     async fn join(self) -> Result<Group<E>> {
         let (topic, name) = self.check()?;
         let shared = self.bus.shared().clone();
-        shared.use_topic(&topic)?;
-        shared.transport.open(&shared.config.spec_of(&topic)).await?;
+        self.bus.open_topic(&topic).await?;
         let spec = GroupSpec { name: name.clone(), start: self.start, lease: self.policy.lease };
         let inbox = shared.transport.join_group(&topic, &spec).await?;
         let hub = Arc::new(Hub::new(shared.clone(), topic, name, self.policy));
