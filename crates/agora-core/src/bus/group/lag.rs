@@ -30,6 +30,7 @@ pub(super) async fn follow(hub: Arc<Hub>) {
         }
     };
     tokio::select! {
+        biased;
         _ = hub.wait_ended() => {}
         () = asking => {}
     }
