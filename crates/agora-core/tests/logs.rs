@@ -370,6 +370,8 @@ async fn what_cannot_be_is_refused_with_what_to_do() {
     );
     let failed = b.publisher(LOG).unwrap().publish(&Tick(1)).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Config);
+    // Its next heartbeat no longer names what the backend refused.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     // Peers keep nothing.
     let peers = Space::new(SpaceConfig { echo_via_server: false, ..SpaceConfig::default() });
     let c = join_with(&peers, config("c"));
