@@ -31,7 +31,7 @@ pub struct Record<T> {
 /// An event that may begin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Begin<T> {
-    /// The try, for [`Tracker::handle_verdict`].
+    /// The try, for [`Tracker::handle_verdict`](super::Tracker::handle_verdict).
     pub job: JobId,
     /// The record.
     pub item: T,
@@ -44,7 +44,7 @@ pub struct Begin<T> {
 /// An event that is to be stored among the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Burial<T> {
-    /// For [`Tracker::handle_buried`].
+    /// For [`Tracker::handle_buried`](super::Tracker::handle_buried).
     pub job: JobId,
     /// The record.
     pub item: T,
@@ -59,9 +59,9 @@ pub struct Burial<T> {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action<T> {
-    /// Settle at the backend, and tell [`Tracker::handle_answer`] what came of it.
+    /// Settle at the backend, and tell [`Tracker::handle_answer`](super::Tracker::handle_answer) what came of it.
     Settle(Token, Settle),
-    /// Store among the dead letters, and tell [`Tracker::handle_buried`] what came of it.
+    /// Store among the dead letters, and tell [`Tracker::handle_buried`](super::Tracker::handle_buried) what came of it.
     Bury(Burial<T>),
 }
 
