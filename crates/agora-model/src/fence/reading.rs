@@ -1,6 +1,6 @@
 //! One life of a reader, as the engine drives it.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
 use agora_core::Result;
@@ -79,6 +79,18 @@ impl Hash for Reading {
             taken.hash(state);
             progress(of, state);
         }
+    }
+}
+
+/// Readers have no equality of their own: what hashes alike is alike.
+impl PartialEq for Reading {
+    fn eq(&self, other: &Self) -> bool {
+        let hash = |reading: &Self| {
+            let mut hasher = DefaultHasher::new();
+            reading.hash(&mut hasher);
+            hasher.finish()
+        };
+        hash(self) == hash(other)
     }
 }
 
