@@ -4,6 +4,7 @@
 //!
 //! | model | subject | question |
 //! |---|---|---|
+//! | [`fence`] | [`KeptCursor`](agora_core::memory::KeptCursor), [`Cursor`](agora_core::log::Cursor) and [`Reader`](agora_core::log::Reader) | does a late save of who held a durable name before never undo a later one, and is nothing skipped? |
 //! | [`group`] | [`Tracker`](agora_core::group::Tracker) and [`Offsets`](agora_core::group::Offsets) | is nothing acknowledged that is not done or buried, nothing done again by whom it was done, and everything settled in the end? |
 //! | [`live`] | [`Sequencer`](agora_core::live::Sequencer) | is anything ever lost silently, repeated, reordered, or owed for ever? |
 //! | [`log`] | [`Reader`](agora_core::log::Reader), [`LaneCursor`](agora_core::log::LaneCursor) and [`Outstanding`](agora_core::log::Outstanding) | the same of a log, its failures and its readers' restarts |
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod fence;
 pub mod group;
 pub mod live;
 pub mod log;

@@ -5,6 +5,8 @@
 use std::process::ExitCode;
 
 use agora_model::check::{Report, check};
+use agora_model::fence::Fencing;
+use agora_model::group::Group;
 use agora_model::live::Live;
 use agora_model::log::Log;
 use agora_model::repair::Repair;
@@ -32,6 +34,12 @@ fn main() -> ExitCode {
     for (name, model) in log().into_iter().filter(|(name, _)| name.contains(&only)) {
         tell(check(name, model, Some(STATES_MAX)));
     }
+    for (name, model) in group().into_iter().filter(|(name, _)| name.contains(&only)) {
+        tell(check(name, model, Some(STATES_MAX)));
+    }
+    for (name, model) in fence().into_iter().filter(|(name, _)| name.contains(&only)) {
+        tell(check(name, model, Some(STATES_MAX)));
+    }
     ExitCode::from(u8::from(!good))
 }
 
@@ -42,6 +50,24 @@ fn log() -> [(&'static str, Log); 4] {
         ("log: retention and failover", Log { trims: 1, cuts: 1, ..one }),
         ("log: a window of three", Log { window: 3, failures: 2, records: 6, ..one }),
         ("log: interruptions and retention", Log { trims: 2, interruptions: 2, saves: 2, ..one }),
+    ]
+}
+
+fn group() -> [(&'static str, Group); 4] {
+    let crash = Group { crashes: 1, failures: 0, lost_answers: 0, moves: 1, ..Group::LEASES };
+    [
+        ("group: leases and a failure", Group::LEASES),
+        ("group: lanes and a failure", Group::LANES),
+        ("group: a crash and a lost answer", Group { lost_answers: 1, ..crash }),
+        ("group: lanes, two moves and a crash", Group { lanes: true, moves: 2, ..crash }),
+    ]
+}
+
+fn fence() -> [(&'static str, Fencing); 3] {
+    [
+        ("fence: everything once", Fencing::SMALL),
+        ("fence: four takes", Fencing { takes: 4, given_up: 0, ..Fencing::SMALL }),
+        ("fence: four events", Fencing { frames: &[1, 2, 1], unheard: 0, ..Fencing::SMALL }),
     ]
 }
 

@@ -12,15 +12,40 @@ use crate::transport::{CursorStore, Fence};
 
 type Key = (ClusterName, TopicName, String);
 
-#[derive(Default)]
-struct Kept {
+/// A cursor as a space keeps it: what was saved last, and who may save the next one. No clock, no I/O.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeptCursor {
     fence: u64,
     cursor: Option<Vec<u8>>,
 }
 
+impl KeptCursor {
+    /// Gives what was saved last, and the right to save the next one. Every right that was given before is void.
+    pub fn take(&mut self) -> (Fence, Option<Vec<u8>>) {
+        self.fence += 1;
+        (Fence(self.fence), self.cursor.clone())
+    }
+
+    /// Saves a cursor.
+    ///
+    /// # Errors
+    /// `Conflict` when the right is void; what was saved last stays.
+    pub fn save(&mut self, fence: Fence, cursor: &[u8]) -> Result<()> {
+        if self.fence != fence.0 {
+            let error =
+                Error::new(ErrorKind::Conflict, "another subscription has taken over under this name");
+            return Err(
+                error.help("a durable name is for one subscription at a time: give each node its own")
+            );
+        }
+        self.cursor = Some(cursor.to_vec());
+        Ok(())
+    }
+}
+
 /// The cursors of a space.
 #[derive(Default)]
-pub(super) struct Cursors(BTreeMap<Key, Kept>);
+pub(super) struct Cursors(BTreeMap<Key, KeptCursor>);
 
 impl Cursors {
     /// Forgets every cursor of a topic. Who may save the next one stays.
@@ -42,8 +67,7 @@ impl State {
     ) -> Result<(Fence, Option<Vec<u8>>)> {
         let cluster = self.usable(of)?.cluster.clone();
         let kept = self.cursors.0.entry((cluster, topic.clone(), name.to_owned())).or_default();
-        kept.fence += 1;
-        Ok((Fence(kept.fence), kept.cursor.clone()))
+        Ok(kept.take())
     }
 
     fn save_cursor(
@@ -56,16 +80,8 @@ impl State {
     ) -> Result<()> {
         let cluster = self.usable(of)?.cluster.clone();
         let kept = self.cursors.0.entry((cluster, topic.clone(), name.to_owned())).or_default();
-        if kept.fence != fence.0 {
-            let error =
-                Error::new(ErrorKind::Conflict, "another subscription has taken over under this name");
-            return Err(named(error)
-                .context("topic", topic)
-                .context("durable", name)
-                .help("a durable name is for one subscription at a time: give each node its own"));
-        }
-        kept.cursor = Some(cursor.to_vec());
-        Ok(())
+        let saved = kept.save(fence, cursor);
+        saved.map_err(|error| named(error).context("topic", topic).context("durable", name))
     }
 }
 

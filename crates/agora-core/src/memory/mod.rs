@@ -80,6 +80,7 @@ mod state;
 mod tests;
 
 pub use config::{GroupStyle, SpaceConfig};
+pub use cursors::KeptCursor;
 pub use faults::Faults;
 pub use link_faults::{DELAY_MAX, LinkFaults};
 pub use network::{FaultCounts, SERVER};

@@ -77,7 +77,7 @@ pub trait LogInbox: Send {
 }
 
 /// The right to save a durable cursor. A later one of the same name makes it void.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
 /// Where durable subscriptions keep their cursors.

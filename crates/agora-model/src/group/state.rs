@@ -16,10 +16,15 @@ const LOG: [u64; 3] = [1, 2, 1];
 /// How often an event is tried: it takes one failure to try it again, and two to give it up.
 const ATTEMPTS_MAX: u32 = 2;
 
-/// Nothing here waits for long: what is put off is due at once, and leases end when the world says so.
+/// Nothing here waits for long: leases end when the world says so.
 fn now() -> Instant {
     static NOW: OnceLock<Instant> = OnceLock::new();
     *NOW.get_or_init(Instant::now)
+}
+
+/// What is put off for a pause may be due before anything else happens. Leases and jobs last longer.
+fn soon() -> Instant {
+    now() + Duration::from_secs(60)
 }
 
 fn policy() -> Policy {
@@ -150,7 +155,7 @@ impl State {
                     actions.extend([true, false].map(|stored| Act::LoseLetter(m, burial, stored)));
                 }
             }
-            if member.tracker.poll_timeout().is_some_and(|at| at <= now()) {
+            if member.tracker.poll_timeout().is_some_and(|at| at <= soon()) {
                 actions.push(Act::Due(m));
             }
             if self.crashes < model.crashes {
@@ -200,7 +205,7 @@ impl State {
                 self.losses += 1;
                 self.bury(m, burial, stored, false);
             }
-            Act::Due(m) => self.members[m].tracker.handle_timeout(now()),
+            Act::Due(m) => self.members[m].tracker.handle_timeout(soon()),
             Act::EndLease(at) => {
                 self.moves += 1;
                 self.places[at].held = None;
