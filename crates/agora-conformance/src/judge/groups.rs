@@ -162,13 +162,12 @@ impl Judge<'_> {
             return;
         }
         // Whoever takes too long has failed, whatever it says; but where the machine stood still, or the node was
-        // busy joining anew, its word may have come first.
+        // busy joining anew, its word may have come first. So the event may be tried again, and need not be.
         if at < since + HANDLER_TIMEOUT {
             place.done.insert(event);
             self.done.insert(event);
         } else if !facts.is_untroubled(place.life, since, at) {
             place.perhaps.insert(event);
-            self.done.insert(event);
         }
     }
 
@@ -217,7 +216,9 @@ impl Judge<'_> {
             return findings.add(facts.end, "nobody was a member in the end");
         }
         let finished = |event: &Event| {
-            self.done.contains(event) || self.buried.iter().any(|(_, buried)| buried == event)
+            self.done.contains(event)
+                || self.buried.iter().any(|(_, buried)| buried == event)
+                || self.members.values().any(|member| member.perhaps.contains(event))
         };
         for (of, seq) in self.stored.iter().filter(|event| !finished(event)) {
             findings.add(facts.end, format!("{of} {seq} was neither done nor buried by anyone"));
