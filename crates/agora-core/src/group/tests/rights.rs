@@ -25,6 +25,8 @@ fn a_redelivery_replaces_the_right_and_is_not_begun_twice() {
     let begun = member.begin();
     member.give(1, 0, 2, 2, &[None]);
     assert_eq!(member.begin_all(), []);
+    // What is said of the old right means nothing any more.
+    member.tracker.handle_answer(member.now, Token(1), Settle::Extend, Answer::Void);
     member.verdict(&begun, Verdict::Done);
     assert_eq!(member.actions(), [ack(2)]);
 }
@@ -90,9 +92,10 @@ fn a_lane_is_free_when_what_runs_has_ended_and_is_acknowledged() {
     assert_eq!(member.begin_all(), []);
     member.verdict(&a, Verdict::Done);
     assert_eq!(member.actions(), [ack(1)]);
-    member.verdict(&b, Verdict::Retry("no".into()));
-    assert!(!member.tracker.is_free(&[0]));
+    assert!(!member.tracker.is_free(&[0]), "it is not acknowledged yet");
     member.tracker.handle_answer(member.now, Token(1), Settle::Ack, Answer::Done);
+    assert!(!member.tracker.is_free(&[0]), "an event of it is worked on");
+    member.verdict(&b, Verdict::Retry("no".into()));
     assert!(member.tracker.is_free(&[0]));
     assert!(member.tracker.is_free(&[1]));
     member.tracker.handle_lost(&[0]);
