@@ -17,6 +17,7 @@ mod backlog;
 mod clock;
 mod close;
 mod config;
+mod contents;
 mod control;
 mod delivery;
 mod group;

@@ -1,13 +1,13 @@
 //! Reads a log from a place to its end, as an operator does: without an order to mend, a group or a cursor.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::Bus;
-use crate::codec::{self, FrameType, Parsed, Record};
+use super::contents::{Contents, contents};
+use crate::codec::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{StreamId, TopicName};
 use crate::transport::{FromLog, LogInbox, LogStart, Position, Raw};
@@ -91,15 +91,11 @@ impl Scan {
 }
 
 fn look(stream: StreamId, raw: &Raw) -> PeekedWhat {
-    match codec::parse(raw.payload.clone()) {
-        Parsed::Frame(frame) if frame.frame_type() == FrameType::Data && frame.header().stream == stream => {
-            let frame = Arc::new(frame);
-            let mut cursor = frame.cursor();
-            PeekedWhat::Events(std::iter::from_fn(|| cursor.next(&frame)).collect())
-        }
-        Parsed::Foreign(_) => PeekedWhat::Foreign,
-        Parsed::Frame(_) => PeekedWhat::Unreadable("a frame of another topic, or of another cluster"),
-        Parsed::Unreadable { .. } => PeekedWhat::Unreadable("a frame that needs a newer version"),
-        _ => PeekedWhat::Unreadable("a damaged frame"),
+    match contents(stream, raw) {
+        Contents::Frame(frame) => PeekedWhat::Events(frame.to_records().collect()),
+        Contents::Foreign => PeekedWhat::Foreign,
+        Contents::Elsewhere => PeekedWhat::Unreadable("a frame of another topic, or of another cluster"),
+        Contents::Newer => PeekedWhat::Unreadable("a frame that needs a newer version"),
+        Contents::Damaged => PeekedWhat::Unreadable("a damaged frame"),
     }
 }

@@ -99,6 +99,12 @@ impl Frame {
         Records { frame: self, walk: self.walk() }
     }
 
+    /// Walks through the records, each of which shares the frame.
+    pub fn to_records(self: &Arc<Self>) -> impl Iterator<Item = Record> {
+        let mut cursor = self.cursor();
+        std::iter::from_fn(move || cursor.next(self))
+    }
+
     /// A place in the frame that can be kept beside it, at its first record.
     pub fn cursor(&self) -> RecordCursor {
         RecordCursor(self.walk())

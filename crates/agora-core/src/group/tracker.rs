@@ -219,29 +219,13 @@ impl<T: Clone> Tracker<T> {
     /// These lanes are gone: what is held of them is another's now.
     pub fn handle_lost(&mut self, lanes: &[u32]) {
         self.handle_assigned(lanes);
-        for id in self.on(lanes) {
-            let Some(frame) = self.frames.get(&id) else { continue };
-            let gone: Vec<_> = frame.held.keys().filter(|(lane, _)| lanes.contains(lane)).copied().collect();
-            for place in gone {
-                self.let_go(id, place);
-            }
-            if self.frames.get(&id).is_some_and(|frame| frame.held.is_empty()) {
-                self.lose(id);
-            }
-        }
+        self.lose_places(|lane| lanes.contains(&lane));
     }
 
     /// Every right to settle is void.
     pub fn handle_interrupted(&mut self) {
         self.revoking.clear();
-        for id in self.frames.keys().copied().collect::<Vec<_>>() {
-            let Some(frame) = self.frames.get(&id) else { continue };
-            let gone: Vec<_> = frame.held.keys().copied().collect();
-            for place in gone {
-                self.let_go(id, place);
-            }
-            self.lose(id);
-        }
+        self.lose_places(|_| true);
     }
 
     /// This member leaves: nothing is begun any more, and what is not worked on goes back.
@@ -422,6 +406,20 @@ impl<T: Clone> Tracker<T> {
         behind.dedup();
         behind.retain(|id| self.frames.get(id).is_some_and(|frame| !frame.releasing));
         behind
+    }
+
+    /// Gives up the rights on the lanes that are gone, and the frames of which none is left.
+    fn lose_places(&mut self, is_gone: impl Fn(u32) -> bool) {
+        for id in self.frames.keys().copied().collect::<Vec<_>>() {
+            let Some(frame) = self.frames.get(&id) else { continue };
+            let gone: Vec<_> = frame.held.keys().filter(|(lane, _)| is_gone(*lane)).copied().collect();
+            for place in gone {
+                self.let_go(id, place);
+            }
+            if self.frames.get(&id).is_some_and(|frame| frame.held.is_empty()) {
+                self.lose(id);
+            }
+        }
     }
 
     /// Nothing of a frame is held any more: it is done, or another's.

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use crate::bus::contents::{Contents, contents};
 use crate::codec::{self, FrameBuilder, FrameType, Parsed, Record, RecordParts, Stamp};
 use crate::event::{DecodeError, Events, Redriven};
 use crate::group::Origin;
@@ -45,23 +46,21 @@ pub(crate) fn read(stream: StreamId, raw: Raw, at: Position) -> Read {
         let origin = Origin::Foreign { lane, at, crc: crc32c::crc32c(&raw.payload) };
         (origin, vec![raw.key.as_deref().map(number)])
     };
-    let unreadable = match codec::parse(raw.payload.clone()) {
-        Parsed::Frame(frame) if frame.frame_type() == FrameType::Data && frame.header().stream == stream => {
+    let unreadable = match contents(stream, &raw) {
+        Contents::Frame(frame) => {
             let origin = Origin::Frame { source: frame.header().source, lane, seq: frame.seq() };
-            let frame = Arc::new(frame);
-            let mut cursor = frame.cursor();
-            let records: Arc<[Record]> = std::iter::from_fn(|| cursor.next(&frame)).collect();
+            let records: Arc<[Record]> = frame.to_records().collect();
             let keys = records.iter().map(|record| record.key().map(number)).collect();
             let bytes = bytes + records.len() * size_of::<Record>();
             return Read { origin, keys, bytes, content: Content::Events(records) };
         }
-        Parsed::Foreign(_) => {
+        Contents::Foreign => {
             let (origin, keys) = alone(&raw);
             return Read { origin, keys, bytes, content: Content::Foreign(Arc::new(raw)) };
         }
-        Parsed::Frame(_) => "it is a frame of another topic, or of another cluster",
-        Parsed::Unreadable { .. } => "it needs a newer version to be read",
-        _ => "it is damaged",
+        Contents::Elsewhere => "it is a frame of another topic, or of another cluster",
+        Contents::Newer => "it needs a newer version to be read",
+        Contents::Damaged => "it is damaged",
     };
     let (origin, keys) = alone(&raw);
     Read { origin, keys, bytes, content: Content::Unreadable(Arc::new(raw), unreadable) }
@@ -149,6 +148,5 @@ fn unwrap(letter: &crate::event::DeadLetter, stream: StreamId) -> Option<Content
     };
     builder.push(&parts).ok()?;
     let Parsed::Frame(frame) = codec::parse(builder.finish(&stamp, FrameType::Data)) else { return None };
-    let frame = Arc::new(frame);
-    Some(Content::Events(frame.cursor().next(&frame).into_iter().collect()))
+    Some(Content::Events(Arc::new(frame).to_records().collect()))
 }
