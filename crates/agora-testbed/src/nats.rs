@@ -1,0 +1,63 @@
+//! NATS.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::failure::{Doing, Result};
+use crate::find::Program;
+use crate::ports::free_port;
+use crate::process::{Hello, Process};
+
+/// The server speaks first.
+const HELLO: Hello = Hello { say: b"", hear: &["INFO "] };
+
+/// A NATS server with JetStream.
+#[derive(Debug)]
+pub struct NatsServer(Process);
+
+impl NatsServer {
+    /// One that lets everybody in.
+    ///
+    /// # Errors
+    /// Where there is no server, or it does not start.
+    pub async fn start() -> Result<Self> {
+        Self::with("").await
+    }
+
+    /// One with more in its configuration file, such as `authorization { user: a, password: b }`.
+    ///
+    /// # Errors
+    /// Where there is no server, or it does not start with this.
+    pub async fn with(more: &str) -> Result<Self> {
+        let (found, port) = (Program::Nats.find()?, free_port()?);
+        let process = Process::start(found, port, HELLO, |data| {
+            let store = data.join("jetstream");
+            let text = format!(
+                "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", max_file_store: 4G }}\n{more}\n",
+                store.display()
+            );
+            let file = data.join("nats.conf");
+            std::fs::write(&file, text).doing("write a configuration")?;
+            Ok(vec!["-c".into(), file.display().to_string()])
+        });
+        process.await.map(Self)
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port())
+    }
+}
+
+impl Deref for NatsServer {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl DerefMut for NatsServer {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}

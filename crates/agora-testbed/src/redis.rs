@@ -1,0 +1,58 @@
+//! Redis and Valkey.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::failure::Result;
+use crate::find::Program;
+use crate::ports::free_port;
+use crate::process::{Hello, Process};
+
+/// With a password set, the answer is that it is missing.
+const HELLO: Hello = Hello { say: b"PING\r\n", hear: &["+PONG", "-NOAUTH"] };
+
+/// A Redis or Valkey server.
+#[derive(Debug)]
+pub struct RedisServer(Process);
+
+impl RedisServer {
+    /// One of Redis' that keeps all that it acknowledged across a kill.
+    ///
+    /// # Errors
+    /// Where there is no server, or it does not start.
+    pub async fn start() -> Result<Self> {
+        Self::with(Program::Redis, &["--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    /// One of this program, with these arguments besides.
+    ///
+    /// # Errors
+    /// Where there is no server, or it does not start with these.
+    pub async fn with(program: Program, args: &[&str]) -> Result<Self> {
+        let (found, port) = (program.find()?, free_port()?);
+        let process = Process::start(found, port, HELLO, |data| {
+            let (port, data) = (port.to_string(), data.display().to_string());
+            let own = ["--port", &port, "--bind", "127.0.0.1", "--dir", &data, "--save", ""];
+            Ok(own.iter().chain(args).map(|word| (*word).to_owned()).collect())
+        });
+        process.await.map(Self)
+    }
+
+    /// `redis://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port())
+    }
+}
+
+impl Deref for RedisServer {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl DerefMut for RedisServer {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}
