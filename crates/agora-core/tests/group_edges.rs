@@ -241,3 +241,41 @@ async fn a_released_event_is_not_overtaken_by_those_of_its_key() {
         job.ack();
     }
 }
+
+/// An order of a later version, whose reader of older ones has a defect.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct LaterOrder(u64, u64);
+
+impl Event for LaterOrder {
+    const KIND: &'static str = Order::KIND;
+    const VERSION: u16 = 2;
+
+    fn upgrade(_: u16, body: &[u8]) -> Result<Self, agora_core::event::DecodeError> {
+        assert!(!body.is_empty() && body[0] != 7, "an order that this reader cannot bear");
+        Ok(Self(u64::from(body[0]), 0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_decoding_panics_goes_to_the_dead_letters_and_the_next_is_handled() {
+    let space = Space::default();
+    let bus = join(&space, "a").await;
+    publish(&bus, [Order(7, 1), Order(8, 2)]).await;
+    let mut group = bus.group(LOG, GROUP).typed::<LaterOrder>().await.unwrap();
+    match group.try_next().await.unwrap().unwrap() {
+        Work::Job(job) => {
+            assert_eq!(job.event.0, 8);
+            job.ack();
+        }
+        other => panic!("{other:?}"),
+    }
+    let letters =
+        bus.subscribe(DEAD).typed::<agora_core::event::DeadLetter>().start(agora_core::bus::Start::Earliest);
+    let mut letters = letters.await.unwrap();
+    match letters.try_next().await.unwrap().unwrap() {
+        agora_core::bus::Delivery::Event(letter) => {
+            assert_eq!(letter.event.reason, "decoding it as test.order panicked");
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strsim::levenshtein;
+
 use super::case::Case;
 use super::cases;
 
@@ -80,25 +82,10 @@ impl fmt::Display for UnknownCase {
 
 impl std::error::Error for UnknownCase {}
 
-/// How many letters must be put in, taken out or replaced to make one word of the other (Levenshtein). A word is also
-/// near the part of a name behind the dot.
+/// A word is also near the part of a name behind the dot.
 fn distance(asked: &str, name: &str) -> usize {
     let behind = name.split_once('.').map_or(name, |(_, behind)| behind);
-    edits(asked, name).min(edits(asked, behind))
-}
-
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    levenshtein(asked, name).min(levenshtein(asked, behind))
 }
 
 #[cfg(test)]
@@ -107,8 +94,6 @@ mod tests {
 
     #[test]
     fn words_that_are_near_are_found() {
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("kitten", "sitting"), 3);
         let error = Selection::matching("log.positions_grwo").unwrap_err();
         assert_eq!(error.near[0], "log.positions_grow", "{error}");
         assert_eq!(Selection::named(&["nothing"]).unwrap_err().near.len(), UnknownCase::NEAR_MAX);

@@ -64,6 +64,44 @@ impl State {
             Self::Todo | Self::Parked | Self::Settled => None,
         }
     }
+
+    /// Is it worked on, by the application or on its way to the dead letters?
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Dead { storing: true, .. })
+    }
+
+    /// Is it to be stored among the dead letters now?
+    pub(super) fn is_to_bury(&self) -> bool {
+        matches!(self, Self::Dead { storing: false, again: None, .. })
+    }
+}
+
+/// How many events of a frame are how far: asked after each verdict, of frames of a thousand events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Counts {
+    busy: usize,
+    to_bury: usize,
+    settled: usize,
+}
+
+impl Counts {
+    pub(super) fn of(events: &[Event]) -> Self {
+        let mut counts = Self::default();
+        events.iter().for_each(|event| counts.enter(&event.state));
+        counts
+    }
+
+    fn enter(&mut self, state: &State) {
+        self.busy += usize::from(state.is_busy());
+        self.to_bury += usize::from(state.is_to_bury());
+        self.settled += usize::from(*state == State::Settled);
+    }
+
+    fn leave(&mut self, state: &State) {
+        self.busy -= usize::from(state.is_busy());
+        self.to_bury -= usize::from(state.is_to_bury());
+        self.settled -= usize::from(*state == State::Settled);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,20 +133,35 @@ pub(super) struct Frame<T> {
     /// How often the backend gave it out.
     pub(super) attempt: u32,
     pub(super) events: Vec<Event>,
+    pub(super) counts: Counts,
     /// It goes back as soon as nothing of it is worked on.
     pub(super) releasing: bool,
 }
 
 impl<T> Frame<T> {
-    /// Is any of its events worked on, by the application or on its way to the dead letters?
+    /// Is any of its events worked on?
     pub(super) fn is_busy(&self) -> bool {
-        self.events
-            .iter()
-            .any(|event| matches!(event.state, State::Running { .. } | State::Dead { storing: true, .. }))
+        self.counts.busy > 0
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.events.iter().all(|event| event.state == State::Settled)
+        self.counts.settled == self.events.len()
+    }
+
+    /// The events that are to be stored among the dead letters now.
+    pub(super) fn to_bury(&self) -> Vec<usize> {
+        if self.counts.to_bury == 0 {
+            return Vec::new();
+        }
+        (0..self.events.len()).filter(|&index| self.events[index].state.is_to_bury()).collect()
+    }
+
+    /// Puts an event into another state, and answers in which it was.
+    pub(super) fn set(&mut self, index: usize, state: State) -> Option<State> {
+        let event = self.events.get_mut(index)?;
+        self.counts.leave(&event.state);
+        self.counts.enter(&state);
+        Some(std::mem::replace(&mut event.state, state))
     }
 
     pub(super) fn is_on(&self, lanes: &[u32]) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::frame::{Event, Frame, Held, Origin, Slot, State};
+use super::frame::{Counts, Event, Frame, Held, Origin, Slot, State};
 use super::lines::Lines;
 use super::policy::Policy;
 use super::settled::Settled;
@@ -63,6 +63,11 @@ impl<T: Clone> Tracker<T> {
         self.actions.pop_front()
     }
 
+    /// Is there anything to be done?
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout); ask again after every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first()
@@ -71,6 +76,11 @@ impl<T: Clone> Tracker<T> {
     /// How many events may begin now.
     pub fn ready(&self) -> usize {
         self.lines.ready()
+    }
+
+    /// Are lanes to be given back?
+    pub fn is_revoking(&self) -> bool {
+        !self.revoking.is_empty()
     }
 
     /// How many records are held. One that stands in the log several times counts as often.
@@ -285,13 +295,15 @@ impl<T: Clone> Tracker<T> {
             let state = if known.has(&origin, index) { State::Settled } else { State::Parked };
             Event { key, state, failures: 0 }
         });
+        let events: Vec<Event> = events.collect();
         let frame = Frame {
             origin,
             item,
             bytes,
             held: BTreeMap::new(),
             attempt: 0,
-            events: events.collect(),
+            counts: Counts::of(&events),
+            events,
             releasing: false,
         };
         self.last_frame += 1;
@@ -437,11 +449,7 @@ impl<T: Clone> Tracker<T> {
         if frame.held.is_empty() {
             return self.lose(id);
         }
-        let dead: Vec<usize> = (0..frame.events.len())
-            .filter(|&index| {
-                matches!(frame.events[index].state, State::Dead { storing: false, again: None, .. })
-            })
-            .collect();
+        let dead = frame.to_bury();
         dead.into_iter().for_each(|index| self.bury(Slot { frame: id, index }));
         let Some(frame) = self.frames.get_mut(&id) else { return };
         if frame.is_settled() {
@@ -501,18 +509,18 @@ impl<T: Clone> Tracker<T> {
     }
 
     fn set(&mut self, slot: Slot, state: State) {
-        let frame = self.frames.get_mut(&slot.frame);
-        let Some(event) = frame.and_then(|frame| frame.events.get_mut(slot.index)) else { return };
-        if let State::Running { job, .. } = event.state {
+        let due = state.due();
+        let was = self.frames.get_mut(&slot.frame).and_then(|frame| frame.set(slot.index, state));
+        let Some(was) = was else { return };
+        if let State::Running { job, .. } = was {
             self.jobs.remove(&job);
         }
-        if let Some(due) = event.state.due() {
+        if let Some(due) = was.due() {
             self.timers.remove(due, Timer::Event(slot));
         }
-        if let Some(due) = state.due() {
+        if let Some(due) = due {
             self.timers.insert(due, Timer::Event(slot));
         }
-        event.state = state;
     }
 
     fn leave_line(&mut self, slot: Slot) {

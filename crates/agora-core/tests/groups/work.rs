@@ -38,7 +38,7 @@ async fn members_share_the_work_and_each_event_is_handled_once() {
             });
         }
         for n in 0..200 {
-            publish(&a, [Order(n % 7, n)]).await;
+            publish(&a, [Order(n % 50, n)]).await;
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
         let handled = std::mem::take(&mut *handled.lock().unwrap());

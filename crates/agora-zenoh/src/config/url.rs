@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agora_core::config::percent_decode;
 use agora_core::id::ClusterName;
 use agora_core::{Error, ErrorKind, Result};
 
@@ -134,23 +135,10 @@ fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// Undoes percent-encoding. A plus sign stays one: this is no form.
 fn decode(what: &str, text: &str) -> Result<String> {
-    let bad = || malformed(format!("{what} is badly percent-encoded")).context("found", format!("{text:?}"));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let digit = |i: usize| tail.get(i).and_then(|b| char::from(*b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(bad()) };
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| bad())?);
-        rest = &tail[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| bad())
+    percent_decode(text).ok_or_else(|| {
+        malformed(format!("{what} is badly percent-encoded")).context("found", format!("{text:?}"))
+    })
 }
 
 fn malformed(why: impl std::fmt::Display) -> Error {

@@ -2,6 +2,7 @@
 
 use agora_core::config::Problem;
 use agora_core::{Error, ErrorKind};
+use strsim::levenshtein;
 
 use super::origin::Origin;
 
@@ -62,26 +63,10 @@ pub(super) fn short(key: &str) -> String {
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     let word: String = word.chars().take(40).collect();
-    let near = known.iter().map(|candidate| (distance(&word, &candidate.replace('-', "_")), *candidate));
+    let near = known.iter().map(|candidate| (levenshtein(&word, &candidate.replace('-', "_")), *candidate));
     near.min_by_key(|(distance, _)| *distance)
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
         .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be changed, added or taken away to make the one of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a URL says, in the keys of its backend's table. Read by hand: URL libraries know one host, and these have
 //! several.
 
-use agora_core::config::{Backend, Raw, Takes, find, section};
+use agora_core::config::{Backend, Raw, Takes, find, percent_decode, section};
 
 /// The longest URL that is read, in bytes.
 const URL_BYTES_MAX: usize = 16 << 10;
@@ -262,21 +262,7 @@ fn parameters(parts: &mut Parts, query: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Undoes percent-encoding. A plus sign stays one: this is no form.
 fn decode(text: &str) -> Result<String, Wrong> {
-    let bad = || wrong("the URL is badly percent-encoded", "write %25 for a percent sign");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let digit = |i: usize| tail.get(i).and_then(|b| char::from(*b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(bad()) };
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| bad())?);
-        rest = &tail[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| bad())
+    percent_decode(text)
+        .ok_or_else(|| wrong("the URL is badly percent-encoded", "write %25 for a percent sign"))
 }

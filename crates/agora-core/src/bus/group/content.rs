@@ -1,6 +1,7 @@
 //! What a record of a group's log holds, and how it is told apart.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::bus::contents::{Contents, contents};
@@ -110,7 +111,12 @@ pub(crate) fn work<E: Events>(content: &Content, index: usize, topic: &str, grou
 }
 
 fn decode<E: Events>(record: Record) -> Work<E> {
-    match E::from_record(&record) {
+    // What the application's own code makes of bytes from the network ends one event, not the member.
+    let decoded = catch_unwind(AssertUnwindSafe(|| E::from_record(&record)));
+    let Ok(decoded) = decoded else {
+        return Work::Hopeless(format!("decoding it as {} panicked", record.kind()));
+    };
+    match decoded {
         Ok(Some(event)) => Work::Event(event, record),
         Ok(None) => Work::Hopeless(format!("its kind is not known here: {}", record.kind())),
         Err(error) => hopeless(&record, &error),

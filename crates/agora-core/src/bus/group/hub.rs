@@ -16,10 +16,13 @@ use crate::bus::stats::add;
 use crate::error::Error;
 use crate::group::{Begin, JobId, Policy, Tracker, Verdict};
 use crate::id::{GroupName, TopicName};
-use crate::limits::REASON_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_TARGET, GROUP_RECORDS_MAX, REASON_BYTES_MAX};
 
 /// Gaps that wait for the application, at most; of further ones it is enough to know that there are some.
 const GAPS_MAX: usize = 1024;
+
+/// A member holds at most so many records for each event that it wants to have ready.
+const RECORDS_PER_DEMAND: usize = 4;
 
 /// What a group knows.
 pub(crate) struct State {
@@ -27,12 +30,44 @@ pub(crate) struct State {
     pub(crate) gaps: VecDeque<Gap>,
     /// How many events are to be ready at once.
     pub(crate) demand: usize,
+    /// At most so much memory is for what is held.
+    pub(crate) bytes_max: usize,
+    /// For how many records the task waits, and until when.
+    pub(crate) waits: (usize, Option<Instant>),
     /// It has ended: in good order, or so.
     pub(crate) ended: Option<Option<Error>>,
     /// The application wants to leave.
     pub(crate) leaving: bool,
     /// Nobody takes anything any more.
     pub(crate) abandoned: bool,
+}
+
+impl State {
+    /// For how many records there is room.
+    pub(crate) fn wanted(&self) -> usize {
+        let tracker = &self.tracker;
+        let bytes = self.bytes_max.saturating_sub(tracker.bytes());
+        if self.leaving || bytes == 0 {
+            return 0;
+        }
+        // Most of them may wait behind one key; but what one member holds, no other one can work on.
+        let records_max = self.demand.saturating_mul(RECORDS_PER_DEMAND).min(GROUP_RECORDS_MAX);
+        let records = records_max.saturating_sub(tracker.records());
+        // As many as fit, if they are no larger than a frame is meant to be.
+        self.demand.saturating_sub(tracker.ready()).min(records).min(bytes / FRAME_BYTES_TARGET + 1)
+    }
+
+    /// Is there something for the task to do that it does not wait for already? To wake it for each event would cost
+    /// more than the event.
+    fn needs_task(&self) -> bool {
+        let (records, until) = self.waits;
+        let sooner = match (self.tracker.poll_timeout(), until) {
+            (Some(due), Some(until)) => due < until,
+            (due, _) => due.is_some(),
+        };
+        let ends = self.leaving || self.abandoned || self.tracker.is_revoking();
+        sooner || ends || self.tracker.has_actions() || self.wanted() > 2 * records
+    }
 }
 
 /// What the task of a group and the application share.
@@ -62,6 +97,8 @@ impl Hub {
             tracker: Tracker::new(policy),
             gaps: VecDeque::new(),
             demand: super::DEMAND,
+            bytes_max: 0,
+            waits: (0, None),
             ended: None,
             leaving: false,
             abandoned: false,
@@ -127,8 +164,11 @@ impl Hub {
                     return Next::Ended(ended.clone());
                 }
                 if let Some(begin) = state.tracker.next_job(Instant::now()) {
+                    let needs_task = state.needs_task();
                     drop(state);
-                    self.wake_task();
+                    if needs_task {
+                        self.wake_task();
+                    }
                     return Next::Begin(begin);
                 }
             }
@@ -144,14 +184,20 @@ impl Hub {
             Verdict::Reject(_) | Verdict::Release => None,
         };
         let verdict = cut(verdict);
-        if self.lock().tracker.handle_verdict(Instant::now(), job, verdict)
-            && let Some(counter) = counter
-        {
+        let mut state = self.lock();
+        let counted = state.tracker.handle_verdict(Instant::now(), job, verdict);
+        // The next of its key may begin.
+        let (needs_task, ready) = (state.needs_task(), state.tracker.ready() > 0);
+        drop(state);
+        if let (true, Some(counter)) = (counted, counter) {
             add(counter, 1);
         }
-        // The next of its key may begin.
-        self.wake_application();
-        self.wake_task();
+        if ready {
+            self.wake_application();
+        }
+        if needs_task {
+            self.wake_task();
+        }
     }
 
     /// Ends it when nothing is worked on any more.

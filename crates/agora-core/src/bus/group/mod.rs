@@ -151,8 +151,8 @@ impl<E: Events> JoinGroup<E> {
         let spec = GroupSpec { name: name.clone(), start: self.start, lease: self.policy.lease };
         let inbox = shared.transport.join_group(&topic, &spec).await?;
         let hub = Arc::new(Hub::new(shared.clone(), topic, name, self.policy));
-        let bytes_max = self.bus.add_group(&hub)?;
-        let task = GroupTask::new(hub.clone(), Arc::downgrade(&self.bus.0), spec, inbox, bytes_max);
+        hub.lock().bytes_max = self.bus.add_group(&hub)?;
+        let task = GroupTask::new(hub.clone(), Arc::downgrade(&self.bus.0), spec, inbox);
         self.bus.spawn(task.run())?;
         if Meter::RECORDS {
             self.bus.spawn(lag::follow(hub.clone()))?;

@@ -17,7 +17,6 @@ use crate::bus::topic::sleep_until;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Action, Answer, JobId, Record};
 use crate::id::StreamId;
-use crate::limits::{FRAME_BYTES_TARGET, GROUP_RECORDS_MAX};
 use crate::live::Reason;
 use crate::transport::{FromGroup, GroupInbox, GroupSpec, Settle, Token};
 
@@ -46,24 +45,16 @@ pub(crate) struct GroupTask {
     /// How often it joined anew, and when it joined last.
     rejoined: u64,
     joined: Instant,
-    /// At most so much memory is for what is held.
-    bytes_max: usize,
     begun: JoinSet<Done>,
     revocations: Vec<Revocation>,
 }
 
 impl GroupTask {
-    pub(crate) fn new(
-        hub: Arc<Hub>,
-        bus: Weak<Inner>,
-        spec: GroupSpec,
-        inbox: Box<dyn GroupInbox>,
-        bytes_max: usize,
-    ) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, bus: Weak<Inner>, spec: GroupSpec, inbox: Box<dyn GroupInbox>) -> Self {
         let stream = hub.shared.stream_of(&hub.topic);
         let (begun, revocations) = (JoinSet::new(), Vec::new());
         let (rejoined, joined) = (0, Instant::now());
-        Self { hub, bus, spec, stream, inbox, rejoined, joined, bytes_max, begun, revocations }
+        Self { hub, bus, spec, stream, inbox, rejoined, joined, begun, revocations }
     }
 
     /// Runs until the group was left, dropped or lost.
@@ -147,19 +138,9 @@ impl GroupTask {
 
     /// How many records there is room for, and when to look at the clock.
     fn wanted(&self) -> (usize, Option<Instant>) {
-        let state = self.hub.lock();
-        let tracker = &state.tracker;
-        let records = GROUP_RECORDS_MAX.saturating_sub(tracker.records());
-        let bytes = self.bytes_max.saturating_sub(tracker.bytes());
-        let wanted = match bytes {
-            0 => 0,
-            _ if state.leaving => 0,
-            // As many as fit, if they are no larger than a frame is meant to be.
-            _ => {
-                state.demand.saturating_sub(tracker.ready()).min(records).min(bytes / FRAME_BYTES_TARGET + 1)
-            }
-        };
-        (wanted, tracker.poll_timeout())
+        let mut state = self.hub.lock();
+        state.waits = (state.wanted(), state.tracker.poll_timeout());
+        state.waits
     }
 
     /// `true`: the connection was interrupted.
