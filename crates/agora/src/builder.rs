@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use agora_core::bus::{BusConfig, Clock};
-use agora_core::config::{Backend, SecretUrl};
+use agora_core::config::SecretUrl;
 use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::limits::Limits;
 use agora_core::membership::MembershipConfig;
-use agora_core::memory::Space;
 use agora_core::transport::{TopicKind, TopicSettings, Transport};
 use agora_core::{Result, bus};
 
+use crate::backends;
 use crate::bus::Bus;
 use crate::config::{self, Config};
 use crate::host::host_node_name;
@@ -117,7 +117,8 @@ impl Builder {
     }
 
     /// Says that a topic is a log: the backend keeps what is published, and a subscription can begin in the past. A
-    /// topic of which nothing is said is live. Every node must be told the same.
+    /// topic of which nothing is said is live, unless the configuration says `nats.jetstream`. Every node must be told
+    /// the same.
     pub fn log(mut self, topic: impl Into<String>) -> Self {
         self.logs.push(topic.into());
         self
@@ -182,18 +183,10 @@ impl Builder {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        match backend {
-            Backend::Memory => {
-                let space = config.model().space.as_deref().unwrap_or_default();
-                let space = Space::named(space).map_err(|error| error.operation("connect"))?;
-                open(space.connect(&told.cluster, &told.node), told, &config)
-            }
-            Backend::Zenoh => {
-                config::check_topics(&config, &told, backend.as_str(), config::ZENOH_LOG)?;
-                connect_zenoh(&config, told, builder.time_to_connect(&config)).await
-            }
-            other => Err(config::refuse_backend(other)),
-        }
+        // So is what a topic asks for in vain, as far as it is known before.
+        config::check_topics(&config, &told, backend.as_str(), backends::logs(backend))?;
+        let transport = backends::connect(backend, &config, &told, builder.time_to_connect(&config)).await;
+        open(transport.map_err(|error| error.operation("connect"))?, told, &config)
     }
 
     /// Opens a bus over a transport that was made by hand: one of a backend crate, of a
@@ -245,11 +238,9 @@ impl Builder {
                 told.tags.push((name.clone(), value.clone()));
             }
         }
-        told.topics = model
-            .topics
-            .iter()
-            .map(|(name, topic)| (name.clone(), topic.settings(TopicKind::Live)))
-            .collect();
+        told.usual = config.usual_kind();
+        told.topics =
+            model.topics.iter().map(|(name, topic)| (name.clone(), topic.settings(told.usual))).collect();
         for topic in &self.logs {
             let topic = TopicName::new(topic)?;
             let usual = TopicSettings::LOG;
@@ -297,23 +288,6 @@ impl Builder {
         }
         membership
     }
-}
-
-#[cfg(feature = "zenoh")]
-async fn connect_zenoh(config: &Config, told: BusConfig, timeout: Duration) -> Result<Bus> {
-    let zenoh = config::zenoh(&config.model().zenoh).map_err(|error| error.operation("connect"))?;
-    let transport = agora_zenoh::ZenohTransport::connect(&zenoh, &told.cluster, timeout).await?;
-    open(transport, told, config)
-}
-
-#[cfg(not(feature = "zenoh"))]
-#[allow(clippy::unused_async, reason = "the same signature as with the feature")]
-async fn connect_zenoh(_config: &Config, _told: BusConfig, _timeout: Duration) -> Result<Bus> {
-    Err(agora_core::Error::unsupported(
-        "this program was built without the backend zenoh",
-        "build it with the feature `zenoh` of the crate `agora`",
-    )
-    .operation("connect"))
 }
 
 /// Opens a bus, after looking whether the backend can be what the topics ask for.

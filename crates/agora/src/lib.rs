@@ -1,6 +1,7 @@
 #![doc = include_str!("docs.md")]
 #![forbid(unsafe_code)]
 
+mod backends;
 mod builder;
 mod bus;
 pub mod config;
@@ -38,6 +39,12 @@ pub use agora_core as core;
 /// For events without a dependency on serde of one's own: derive with `#[serde(crate = "agora::serde")]`.
 pub use serde;
 
+/// The transport over NATS: live topics on the core, logs and groups on JetStream.
+#[cfg(feature = "nats")]
+pub use agora_nats as nats;
+/// The transport over Redis and Valkey: pub/sub for live topics, streams for logs and groups.
+#[cfg(feature = "redis")]
+pub use agora_redis as redis;
 /// The transport over Zenoh: peer to peer, with no server.
 #[cfg(feature = "zenoh")]
 pub use agora_zenoh as zenoh;

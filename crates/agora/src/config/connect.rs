@@ -7,20 +7,6 @@ use agora_core::{Error, Result};
 
 use super::loaded::Config;
 
-/// Zenoh keeps nothing. Said here too, because it shall be said before anything is connected.
-pub(crate) const ZENOH_LOG: Support = Support::No {
-    instead: "make it live, or take a backend that keeps what is published: NATS with JetStream, Redis or Kafka",
-};
-
-/// The error of a backend that this version does not have.
-pub(crate) fn refuse_backend(backend: Backend) -> Error {
-    Error::unsupported(
-        format!("this version has no backend {backend}: its configuration is understood, and nothing can be connected"),
-        "the backends of this version are zenoh (with the feature `zenoh`) and memory: `url = \"zenoh:\"`",
-    )
-    .operation("connect")
-}
-
 /// Refuses what the settings of topics ask for and this backend, or this version, could not give. `log` says whether
 /// the backend has logs, and `told` what each topic is in the end.
 pub(crate) fn check_topics(config: &Config, told: &BusConfig, backend: &str, log: Support) -> Result<()> {
@@ -50,7 +36,7 @@ fn refused(
     }
     let nobody = format!("the backend {backend} has no such setting");
     if topic.retention.is_some() {
-        if backend != Backend::Memory.as_str() {
+        if backend == Backend::Zenoh.as_str() {
             return Some(("retention", nobody, out));
         }
         if kind == TopicKind::Live {
@@ -59,7 +45,18 @@ fn refused(
         }
     }
     if topic.replicas.is_some() {
-        return Some(("replicas", nobody, out));
+        let without = [Backend::Memory, Backend::Zenoh].iter().any(|other| backend == other.as_str());
+        if without {
+            return Some(("replicas", nobody, out));
+        }
+        if backend == Backend::Redis.as_str() {
+            let servers = "on Redis the servers say how many replicas they have".to_owned();
+            return Some(("replicas", servers, "set up replicas on the servers, and leave it out"));
+        }
+        if kind == TopicKind::Live {
+            let live = "the topic is live: it keeps nothing".to_owned();
+            return Some(("replicas", live, "set `kind` to \"log\", or leave it out"));
+        }
     }
     if topic.lanes.is_some_and(|lanes| lanes > 1) {
         return Some((

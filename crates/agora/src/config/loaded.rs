@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem;
 
 use agora_core::config::{Backend, Model};
+use agora_core::transport::TopicKind;
 use agora_core::{Error, ErrorKind, Result};
 
 use super::layer::Layer;
@@ -123,6 +124,16 @@ impl Config {
             native::push(&mut sources.code, key, value, &Origin::new(Place::Code, ""));
         }
         Self::resolve(sources)
+    }
+
+    /// What a topic is of which nothing is said.
+    pub(crate) fn usual_kind(&self) -> TopicKind {
+        let log = match self.model.backend {
+            Some(Backend::Nats) => self.model.nats.jetstream,
+            Some(Backend::Kafka) => true,
+            _ => false,
+        };
+        if log { TopicKind::Log } else { TopicKind::Live }
     }
 
     /// Everything that was configured, as plain data.

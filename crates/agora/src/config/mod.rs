@@ -54,6 +54,6 @@ pub use agora_core::config::{
     Wire, Zenoh, ZenohMode, ZenohMulticast,
 };
 
+pub(crate) use connect::check_topics;
 #[cfg(feature = "zenoh")]
 pub(crate) use connect::zenoh;
-pub(crate) use connect::{ZENOH_LOG, check_topics, refuse_backend};

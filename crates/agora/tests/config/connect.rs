@@ -51,41 +51,59 @@ async fn a_url_in_code_replaces_that_of_the_file() {
 
 #[tokio::test]
 async fn a_backend_that_this_version_does_not_have_is_understood_and_refused() {
-    for (url, backend) in [
-        ("kafka://a:9092", "kafka"),
-        ("kafka+tls://a:9093?user=u&password_file=f", "kafka"),
-        ("nats://a", "nats"),
-        ("redis://a", "redis"),
-        ("redis+cluster://a,b", "redis"),
-        ("redis+sentinel://a,b/primary", "redis"),
-    ] {
+    for url in ["kafka://a:9092", "kafka+tls://a:9093?user=u&password_file=f"] {
         let error = Bus::connect(url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
         assert_eq!(
             format!("{error:#}"),
-            format!(
-                "connect: this version has no backend {backend}: its configuration is understood, and nothing can be \
-                 connected; the backends of this version are zenoh (with the feature `zenoh`) and memory: \
-                 `url = \"zenoh:\"`"
-            )
+            "connect: this version has no backend kafka: its configuration is understood, and nothing can be \
+             connected; the backends of this version are nats, redis, zenoh (each with the feature of its name) and \
+             memory"
         );
-        // What is wrong with it is said all the same.
-        let sign = if url.contains('?') { '&' } else { '?' };
-        let error = Bus::connect(&format!("{url}{sign}colour=red")).await.unwrap_err();
+    }
+}
+
+/// Whether or not a backend is there.
+#[tokio::test]
+async fn what_is_wrong_with_a_url_is_said_first() {
+    for url in [
+        "kafka://a:9092?",
+        "nats://a?",
+        "tls://a?",
+        "redis://a?",
+        "rediss://a?",
+        "redis+cluster://a,b?",
+        "redis+sentinel://a,b/primary?",
+        "zenoh:?",
+    ] {
+        let error = Bus::connect(&format!("{url}colour=red")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{url}");
     }
 }
 
-#[cfg(not(feature = "zenoh"))]
+/// Without the features this is what each backend says; with all of them there is nothing to be seen.
 #[tokio::test]
 async fn a_backend_that_was_not_compiled_in_names_its_feature() {
-    let error = Bus::from_config(load(toml("url = \"zenoh:\"\n"))).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(
-        format!("{error:#}"),
-        "connect: this program was built without the backend zenoh; build it with the feature `zenoh` of the crate \
-         `agora`"
-    );
+    let without: &[(&str, &str)] = &[
+        #[cfg(not(feature = "nats"))]
+        ("nats", "nats://a"),
+        #[cfg(not(feature = "redis"))]
+        ("redis", "redis://a"),
+        #[cfg(not(feature = "zenoh"))]
+        ("zenoh", "zenoh:"),
+    ];
+    for (feature, url) in without {
+        let config = load(toml(&format!("url = \"{url}\"\nnode = \"n\"\n")));
+        let error = Bus::from_config(config).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
+        assert_eq!(
+            format!("{error:#}"),
+            format!(
+                "connect: this program was built without the backend {feature}; build it with the feature \
+                 `{feature}` of the crate `agora`"
+            )
+        );
+    }
 }
 
 #[tokio::test]
@@ -155,6 +173,35 @@ async fn a_log_is_one_where_the_backend_has_logs_and_refused_where_not() {
         format!("{error:#}"),
         "connect: `topics.\"a.b\".kind` cannot be honoured: the backend zenoh has no logs (from: file agora.toml); make \
          it live, or take a backend that keeps what is published: NATS with JetStream, Redis or Kafka"
+    );
+}
+
+/// JetStream makes logs the usual kind; a topic may still say otherwise.
+#[tokio::test]
+async fn with_jetstream_a_topic_of_which_nothing_is_said_is_a_log() {
+    let kinds = |jetstream: bool| {
+        let text = format!(
+            "url = \"nats://a\"\nnode = \"n\"\n[nats]\njetstream = {jetstream}\n[topics.live]\nkind = \"live\"\n\
+             [topics.said]\nframing = \"each\"\n"
+        );
+        let space = agora::memory::Space::default();
+        let (cluster, node) = (agora::ClusterName::new("c").unwrap(), agora::NodeName::new("n").unwrap());
+        let bus = Bus::builder().config(load(toml(&text))).open(space.connect(&cluster, &node)).unwrap();
+        ["any", "said", "live"].map(|topic| bus.config().kind_of(&agora::TopicName::new(topic).unwrap()))
+    };
+    assert_eq!(kinds(true), [TopicKind::Log, TopicKind::Log, TopicKind::Live]);
+    assert_eq!(kinds(false), [TopicKind::Live; 3]);
+}
+
+/// What a topic asks for that its backend has not, before anything is connected.
+#[tokio::test]
+async fn what_redis_says_by_itself_is_not_set_for_a_topic() {
+    let text = "url = \"redis://a\"\nnode = \"n\"\n[topics.\"a.b\"]\nkind = \"log\"\nreplicas = 3\n";
+    let error = Bus::from_config(load(toml(text))).await.unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        "connect: `topics.\"a.b\".replicas` cannot be honoured: on Redis the servers say how many replicas they have \
+         (from: file agora.toml); set up replicas on the servers, and leave it out"
     );
 }
 
