@@ -4,7 +4,7 @@ mod reach;
 
 use clap::ValueEnum;
 
-use crate::run::{self, Failure, Result};
+use crate::run::{self, Result};
 use crate::workspace;
 
 /// Figures are worth something on an idle machine only: close what else is running.
@@ -12,7 +12,7 @@ use crate::workspace;
 pub(crate) struct Args {
     /// What to measure
     what: What,
-    /// Handed to criterion, such as a filter or `--save-baseline NAME`
+    /// Handed to the benchmark: a filter of criterion's, or `live`, `log`, `group`, `latency` for NATS and Redis
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
@@ -25,29 +25,48 @@ enum What {
     Engine,
     /// Two processes over Zenoh, against the raw client
     Zenoh,
+    /// Core and JetStream against the raw client, on a server of the benchmark's own
+    Nats,
+    /// Pub/sub, streams and groups against the raw client, on a server of the benchmark's own
+    Redis,
+}
+
+/// What is run.
+enum Target {
+    /// A benchmark of a package, under criterion or on its own.
+    Bench(&'static str, &'static str),
+    /// A program that compares agora with a raw client.
+    Contest(&'static str),
 }
 
 impl What {
-    /// The package and the benchmark target in it.
-    fn target(self) -> (&'static str, &'static str) {
+    fn target(self) -> Target {
         match self {
-            Self::Codec => ("agora-core", "codec"),
-            Self::Engine => ("agora-core", "engine"),
-            Self::Zenoh => ("agora-zenoh", "zenoh"),
+            Self::Codec => Target::Bench("agora-core", "codec"),
+            Self::Engine => Target::Bench("agora-core", "engine"),
+            Self::Zenoh => Target::Bench("agora-zenoh", "zenoh"),
+            Self::Nats => Target::Contest("nats"),
+            Self::Redis => Target::Contest("redis"),
         }
     }
 }
 
 /// Runs one benchmark.
 pub(crate) fn run(args: &Args) -> Result {
-    let (package, bench) = args.what.target();
-    if !workspace::package_named(package)?.has("bench", bench) {
-        return Err(Failure::new(format!("the package `{package}` has no benchmark `{bench}` yet")));
-    }
-    let mut command = run::cargo(["bench", "-p", package, "--bench", bench]);
-    if !args.args.is_empty() {
-        command.arg("--").args(&args.args);
-    }
+    let mut command = match args.what.target() {
+        Target::Bench(package, bench) => {
+            let mut command = run::cargo(["bench", "-p", package, "--bench", bench]);
+            if !args.args.is_empty() {
+                command.arg("--");
+            }
+            command
+        }
+        Target::Contest(name) => {
+            let bin = ["run", "--quiet", "--release", "-p", "agora-bench", "--bin", name, "--"];
+            run::cargo(bin)
+        }
+    };
+    command.args(&args.args);
     run::step(command)?;
     // With a filter some of the figures would be those of an earlier run.
     if args.what == What::Codec && args.args.is_empty() {
