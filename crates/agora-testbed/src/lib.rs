@@ -13,6 +13,7 @@ mod guard;
 pub mod nats;
 mod ports;
 mod process;
+pub mod proxy;
 pub mod redis;
 
 pub use failure::{Failure, Result};
@@ -20,4 +21,5 @@ pub use find::Program;
 pub use nats::NatsServer;
 pub use ports::free_port;
 pub use process::Process;
+pub use proxy::{Flow, Proxy, Way};
 pub use redis::RedisServer;
