@@ -1,11 +1,19 @@
 //! Redis and Valkey.
 
+mod cluster;
+mod resp;
+mod sentinel;
+
 use std::ops::{Deref, DerefMut};
 
 use crate::failure::Result;
 use crate::find::Program;
 use crate::ports::free_port;
 use crate::process::{Hello, Process};
+
+pub use cluster::RedisCluster;
+pub use resp::{Value, ask};
+pub use sentinel::RedisSentinel;
 
 /// With a password set, the answer is that it is missing.
 const HELLO: Hello = Hello { say: b"PING\r\n", hear: &["+PONG", "-NOAUTH"] };

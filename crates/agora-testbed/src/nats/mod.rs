@@ -1,11 +1,16 @@
 //! NATS.
 
+mod ask;
+mod cluster;
+
 use std::ops::{Deref, DerefMut};
 
 use crate::failure::{Doing, Result};
 use crate::find::Program;
 use crate::ports::free_port;
 use crate::process::{Hello, Process};
+
+pub use cluster::NatsCluster;
 
 /// The server speaks first.
 const HELLO: Hello = Hello { say: b"", hear: &["INFO "] };
