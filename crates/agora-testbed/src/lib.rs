@@ -16,6 +16,7 @@ mod ports;
 mod process;
 pub mod proxy;
 pub mod redis;
+pub mod services;
 mod wait;
 
 pub use endpoint::Endpoint;
