@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+pub mod clients;
 pub mod endpoint;
 mod failure;
 mod fetch;

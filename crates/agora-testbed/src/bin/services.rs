@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use agora_testbed::services::{self, Service, USUAL};
-use agora_testbed::{Failure, Program, Result};
+use agora_testbed::{Failure, Program, Result, clients};
 
 const USAGE: &str = "services up|down|status|fetch";
 
@@ -75,12 +75,13 @@ fn state_of(service: &Service) -> Result<String> {
     })
 }
 
-/// Finds or fetches every server: afterwards tests start them without a network.
+/// Finds or fetches every server, and the clients of other languages: afterwards tests need no network.
 fn fetch() -> Result {
     for program in Program::ALL {
         let found = program.find()?;
         let (major, minor) = found.version;
         println!("{:<14} {major}.{minor:<4} {}", program.file(), found.path.display());
     }
+    println!("{:<14} {:<6} {}", "nats-py", "", clients::nats_py()?.display());
     Ok(())
 }
