@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use crate::latency::{Epoch, Latency, pace};
 use crate::sample::{Sample, sample};
-use crate::{AHEAD, PATIENCE};
+use crate::{PATIENCE, ahead};
 
 /// Events that a caller has under way before it awaits the last of them.
-const STEP: u64 = 4096;
+const STEP: u64 = 2048;
 /// Handlers of a group at a time.
 const HANDLERS: usize = 256;
 
@@ -76,7 +76,7 @@ async fn publish(publisher: &Publisher, load: Load, mut taken: watch::Receiver<u
     let mut sent = 0;
     while sent < load.events {
         let step = (load.events - sent).min(STEP);
-        taken.wait_for(|taken| sent + step <= taken + AHEAD).await.unwrap();
+        taken.wait_for(|taken| sent + step <= taken + ahead(load.bytes)).await.unwrap();
         let mut last = None;
         for _ in 0..step {
             last = Some(publisher.publish(&event));
@@ -125,7 +125,7 @@ pub async fn group(a: impl Transport, b: impl Transport, load: Load) -> Sample {
     let topic = topic(true, load.framing);
     let (a, b) = (open(a, "a", &topic).await, open(b, "b", &topic).await);
     let publisher = a.publisher(topic.0.as_str()).unwrap();
-    let (_progress, taken) = watch::channel(u64::MAX / 2);
+    let (_progress, taken) = watch::channel(load.events);
     publish(&publisher, load, taken).await;
     let mut jobs = b.group(topic.0.as_str(), "workers").typed::<Payload>().await.unwrap();
     let (done, mut finished) = watch::channel(0);

@@ -97,7 +97,8 @@ fn is_red(foreign: &Foreign) -> bool {
 /// What the frame holds, according to the decoder that was written from the document.
 fn decoded(message: &serde_json::Value) -> serde_json::Value {
     let decoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/decode_frame.py");
-    let file = std::env::temp_dir().join(format!("agora-interop-{}-{}.hex", std::process::id(), fastrand::u64(..)));
+    let file =
+        std::env::temp_dir().join(format!("agora-interop-{}-{}.hex", std::process::id(), fastrand::u64(..)));
     std::fs::write(&file, message["hex"].as_str().unwrap()).unwrap();
     let out = Command::new("python3").arg(decoder).arg(&file).output().unwrap();
     std::fs::remove_file(&file).unwrap();

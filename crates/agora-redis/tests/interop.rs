@@ -115,7 +115,8 @@ async fn redis_cli_works_as_a_member_of_a_group() {
     publisher.publish(&RawBytes(b"first".to_vec())).await.unwrap();
     publisher.publish(&RawBytes(b"second".to_vec())).await.unwrap();
     cli(&server, &["XGROUP", "CREATE", STREAM, "shipping", "0"]);
-    let read = cli(&server, &["XREADGROUP", "GROUP", "shipping", "cli", "COUNT", "1", "STREAMS", STREAM, ">"]);
+    let read =
+        cli(&server, &["XREADGROUP", "GROUP", "shipping", "cli", "COUNT", "1", "STREAMS", STREAM, ">"]);
     assert!(read.iter().any(|line| line.ends_with("\"first\"")), "{read:#?}");
     let mut group = bus.group(topic().as_str(), "shipping").typed::<RawBytes>().await.unwrap();
     match tokio::time::timeout(WAIT, group.try_next()).await.unwrap().unwrap().unwrap() {

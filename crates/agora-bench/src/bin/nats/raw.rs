@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agora_bench::latency::{EVENTS, Epoch, Latency, pace};
 use agora_bench::sample::{Sample, sample};
-use agora_bench::{AHEAD, PATIENCE};
+use agora_bench::{PATIENCE, ahead};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, stream};
 use async_nats::{Client, ConnectOptions};
@@ -44,8 +44,8 @@ pub(crate) async fn core(address: &str, events: u64, bytes: usize, batch: usize)
     let (progress, mut taken) = watch::channel(0);
     let publishing = tokio::spawn(async move {
         for sent in 0..count {
-            if sent % 1024 == 0 {
-                taken.wait_for(|taken| sent <= taken + AHEAD).await.unwrap();
+            if sent % 128 == 0 {
+                taken.wait_for(|taken| sent <= taken + ahead(message.len())).await.unwrap();
             }
             a.publish(subject.clone(), message.clone()).await.unwrap();
         }
@@ -55,7 +55,7 @@ pub(crate) async fn core(address: &str, events: u64, bytes: usize, batch: usize)
     let sample = sample(count * batch as u64, async {
         for taken in 1..=count {
             std::hint::black_box(messages.next().await.unwrap().payload.len());
-            if taken % 1024 == 0 {
+            if taken % 128 == 0 {
                 progress.send_replace(taken);
             }
         }

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agora_bench::PATIENCE;
 use agora_bench::latency::{EVENTS, Epoch, Latency, pace};
 use agora_bench::sample::{Sample, sample};
+use agora_bench::{PATIENCE, ahead};
 use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, AsyncConnectionConfig, Client};
+use tokio::sync::watch;
 
 /// Commands in one pipeline.
 const PIPELINE: u64 = 128;
@@ -40,22 +41,31 @@ pub(crate) async fn pubsub(url: &str, events: u64, bytes: usize, batch: usize) -
     }
     let payload = vec![7u8; bytes * batch];
     let count = rounds * PIPELINES * PIPELINE;
+    let (progress, taken) = watch::channel(0);
     let sample = sample(count * batch as u64, async {
         let mut writing = tokio::task::JoinSet::new();
         for mut writer in writers {
-            let (channel, payload) = (channel.clone(), payload.clone());
+            let (channel, payload, mut taken) = (channel.clone(), payload.clone(), taken.clone());
             writing.spawn(async move {
                 let mut pipeline = redis::pipe();
                 for _ in 0..PIPELINE {
                     pipeline.publish(&channel, &payload).ignore();
                 }
-                for _ in 0..rounds {
+                for round in 0..rounds {
+                    let sent = (round + 1) * PIPELINE * PIPELINES;
+                    taken
+                        .wait_for(|taken| sent <= taken + ahead(payload.len()).max(PIPELINE * PIPELINES))
+                        .await
+                        .unwrap();
                     pipeline.exec_async(&mut writer).await.unwrap();
                 }
             });
         }
         let mut messages = pubsub.on_message();
-        for _ in 0..count {
+        for taken in 1..=count {
+            if taken % PIPELINE == 0 {
+                progress.send_replace(taken);
+            }
             std::hint::black_box(messages.next().await.unwrap().get_payload_bytes().len());
         }
         while writing.join_next().await.is_some() {}
