@@ -60,7 +60,7 @@ impl Subject for NatsSubject {
     }
 
     fn minimum(&self) -> usize {
-        1
+        159
     }
 
     fn secret(&self) -> Option<&str> {
@@ -73,8 +73,7 @@ impl Subject for NatsSubject {
 
     async fn trim(&self, cluster: &ClusterName, topic: &TopicName, keep: usize) -> Ability {
         let purging = async {
-            let options =
-                async_nats::ConnectOptions::with_user_and_password(USER.into(), PASSWORD.into());
+            let options = async_nats::ConnectOptions::with_user_and_password(USER.into(), PASSWORD.into());
             let client = options.connect(format!("127.0.0.1:{}", self.port)).await?;
             let name = stream_name(STREAM_PREFIX, cluster, topic)?;
             let stream = async_nats::jetstream::new(client).get_stream(name).await?;

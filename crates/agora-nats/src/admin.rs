@@ -139,7 +139,8 @@ impl Admin for Operator {
             let (mut topics, mut offset) = (Vec::new(), 0);
             loop {
                 let request = json!({ "offset": offset });
-                let page: Page = api::ask(&session, "STREAM.NAMES", &request).await.map_err(api::of_a_read)?;
+                let page: Page =
+                    api::ask(&session, "STREAM.NAMES", Some(&request)).await.map_err(api::of_a_read)?;
                 let found = page.streams.unwrap_or_default();
                 offset += found.len();
                 let is_last = found.is_empty() || offset >= page.total;

@@ -46,30 +46,47 @@ pub(crate) fn of_group(name: &str, from: DeliverPolicy, lease: Duration) -> pull
 ///
 /// # Errors
 /// `Conflict` where there is another one of this name; otherwise as [`api::ask`].
-pub(crate) async fn create(session: &Session, stream: &str, name: &str, config: pull::Config) -> Result<Info> {
+pub(crate) async fn create(
+    session: &Session,
+    stream: &str,
+    name: &str,
+    config: pull::Config,
+) -> Result<Info> {
     put(session, stream, name, config, "create").await
 }
 
 /// Changes a consumer that is there.
-pub(crate) async fn update(session: &Session, stream: &str, name: &str, config: pull::Config) -> Result<Info> {
+pub(crate) async fn update(
+    session: &Session,
+    stream: &str,
+    name: &str,
+    config: pull::Config,
+) -> Result<Info> {
     put(session, stream, name, config, "update").await
 }
 
-async fn put(session: &Session, stream: &str, name: &str, config: pull::Config, action: &str) -> Result<Info> {
+async fn put(
+    session: &Session,
+    stream: &str,
+    name: &str,
+    config: pull::Config,
+    action: &str,
+) -> Result<Info> {
     let mut config = config.into_consumer_config();
     config.name = Some(name.to_owned());
     let request = json!({ "stream_name": stream, "config": config, "action": action });
-    api::ask(session, &format!("CONSUMER.CREATE.{stream}.{name}"), &request).await
+    api::ask(session, &format!("CONSUMER.CREATE.{stream}.{name}"), Some(&request)).await
 }
 
 /// A consumer, and how it stands.
 pub(crate) async fn info(session: &Session, stream: &str, name: &str) -> Result<Info> {
-    api::ask(session, &format!("CONSUMER.INFO.{stream}.{name}"), &()).await.map_err(api::of_a_read)
+    api::ask(session, &format!("CONSUMER.INFO.{stream}.{name}"), api::NOTHING).await.map_err(api::of_a_read)
 }
 
 /// Deletes a consumer.
 pub(crate) async fn delete(session: &Session, stream: &str, name: &str) -> Result<()> {
-    let done: Result<Value> = api::ask(session, &format!("CONSUMER.DELETE.{stream}.{name}"), &()).await;
+    let done: Result<Value> =
+        api::ask(session, &format!("CONSUMER.DELETE.{stream}.{name}"), api::NOTHING).await;
     done.map(drop)
 }
 
@@ -84,7 +101,9 @@ pub(crate) async fn durables(session: &Session, stream: &str) -> Result<Vec<Stri
     let (mut names, mut offset) = (Vec::new(), 0);
     loop {
         let request = json!({ "offset": offset });
-        let page: Page = api::ask(session, &format!("CONSUMER.LIST.{stream}"), &request).await.map_err(api::of_a_read)?;
+        let page: Page = api::ask(session, &format!("CONSUMER.LIST.{stream}"), Some(&request))
+            .await
+            .map_err(api::of_a_read)?;
         let found = page.consumers.unwrap_or_default();
         offset += found.len();
         let is_last = found.is_empty() || offset >= page.total;

@@ -142,10 +142,16 @@ mod tests {
         let shown = format!("{:?}", Credentials::load(&config).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
         let key = KeyPair::new_user();
-        let text = format!("-----BEGIN NATS USER JWT-----\nabc\n------END\n\n-----BEGIN SEED-----\n{}\n", key.seed().unwrap());
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\nabc\n------END\n\n-----BEGIN SEED-----\n{}\n",
+            key.seed().unwrap()
+        );
         assert!(matches!(document(&text, "credentials").unwrap(), Credentials::Jwt { .. }));
         let damaged = format!("{:?}", document(&text.replace("\nSU", "\nXX"), "credentials").unwrap_err());
-        assert!(damaged.contains("nats.credentials") && !damaged.contains(&key.seed().unwrap()[4..]), "{damaged}");
+        assert!(
+            damaged.contains("nats.credentials") && !damaged.contains(&key.seed().unwrap()[4..]),
+            "{damaged}"
+        );
         assert_eq!(document("nothing", "credentials").unwrap_err().kind(), ErrorKind::Config);
     }
 }

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use agora_core::id::TopicName;
 use agora_core::transport::{CursorStore, Fence};
 use agora_core::{ErrorKind, Result};
+use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::kv::{self, Operation, Store};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -119,7 +120,7 @@ impl Cursors {
             Ok(_) => Ok(true),
             Err(cause) if cause.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(false),
             Err(cause) if cause.kind() == kv::UpdateErrorKind::TimedOut => {
-                Err(from_request(async_nats::jetstream::context::RequestErrorKind::TimedOut))
+                Err(from_request(&RequestErrorKind::TimedOut))
             }
             Err(_) => Err(lost()),
         }

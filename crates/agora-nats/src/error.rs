@@ -2,8 +2,8 @@
 
 use agora_core::{Error, ErrorKind};
 use async_nats::ConnectErrorKind;
+use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::RequestErrorKind;
 
 /// The backend's name, as errors, metrics and capabilities show it.
 pub(crate) const BACKEND: &str = "nats";
@@ -32,10 +32,9 @@ pub(crate) fn lost() -> Error {
 pub(crate) fn from_connect(server: &str, cause: &async_nats::ConnectError) -> Error {
     let text = text_of(cause);
     let lower = text.to_lowercase();
-    let refused = matches!(
-        cause.kind(),
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication
-    ) || ["authorization", "authentication", "revoked", "expired"].iter().any(|w| lower.contains(w));
+    let refused =
+        matches!(cause.kind(), ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
+            || ["authorization", "authentication", "revoked", "expired"].iter().any(|w| lower.contains(w));
     if refused {
         return unauthorized(server, &text);
     }
@@ -43,7 +42,9 @@ pub(crate) fn from_connect(server: &str, cause: &async_nats::ConnectError) -> Er
         ConnectErrorKind::Tls => error(ErrorKind::Unreachable, "the encrypted connection was refused")
             .context("server", server)
             .context("why", text)
-            .help("check `tls_ca_file`, the names in the server's certificate, and whether the server encrypts"),
+            .help(
+                "check `tls_ca_file`, the names in the server's certificate, and whether the server encrypts",
+            ),
         ConnectErrorKind::Dns | ConnectErrorKind::ServerParse => {
             error(ErrorKind::Unreachable, "the server's name is not known")
                 .context("server", server)
@@ -90,7 +91,7 @@ fn text_of(cause: &dyn std::error::Error) -> String {
 }
 
 /// A request to JetStream that was not answered.
-pub(crate) fn from_request(kind: RequestErrorKind) -> Error {
+pub(crate) fn from_request(kind: &RequestErrorKind) -> Error {
     match kind {
         RequestErrorKind::NoResponders => error(ErrorKind::Unreachable, "JetStream does not answer")
             .help("enable it in the server's configuration, `jetstream { .. }`, and for this account"),
@@ -110,7 +111,9 @@ pub(crate) fn from_jetstream(cause: &async_nats::jetstream::Error) -> Error {
             ErrorKind::Conflict
         }
         ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::STREAM_INVALID_CONFIG => ErrorKind::Config,
-        ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => ErrorKind::Unsupported,
+        ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+            ErrorKind::Unsupported
+        }
         _ => ErrorKind::Backend,
     };
     let text = cause.to_string();

@@ -32,7 +32,14 @@ struct Lease {
 
 impl Held {
     /// A record was given out. A token that was good for it is void.
-    pub(crate) fn give(&mut self, at: u64, reply: String, arrived: Instant, lease: Duration, promise: Duration) -> Token {
+    pub(crate) fn give(
+        &mut self,
+        at: u64,
+        reply: String,
+        arrived: Instant,
+        lease: Duration,
+        promise: Duration,
+    ) -> Token {
         self.last += 1;
         let lease = Lease { at, reply, until: arrived + lease, promised: arrived + promise };
         if let Some(void) = self.by_place.insert(at, self.last) {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use agora_core::{Error, Result};
 use agora_core::transport::{Inbound, Raw};
+use agora_core::{Error, Result};
 use tokio::sync::Notify;
 
 /// The most bytes that wait in one subscription for its reader: 16 MiB. Beyond it, as beyond the number of messages that

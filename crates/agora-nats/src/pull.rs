@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn both_forms_of_a_reply_are_read() {
-        let expected = Meta { delivered: 2, at: 30, delivery: 44, stored_ns: 1_700_000_000_000_000_005, pending: 6 };
+        let expected =
+            Meta { delivered: 2, at: 30, delivery: 44, stored_ns: 1_700_000_000_000_000_005, pending: 6 };
         for reply in [
             "$JS.ACK.agora=c=t.g.2.30.44.1700000000000000005.6",
             "$JS.ACK._.hash.agora=c=t.g.2.30.44.1700000000000000005.6",

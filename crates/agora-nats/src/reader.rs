@@ -22,13 +22,18 @@ use crate::pull::{Meta, Pull, Pulled};
 use crate::shared::Shared;
 use crate::streams;
 
-/// The most records that wait in a reader. When half of them have been read, it asks for more.
+/// The most records that wait in a reader. It begins with as many as were asked of it, and doubles that with each request;
+/// when half of them have been read, it asks for more.
 pub const READ_AHEAD_RECORDS: usize = 512;
 /// The most bytes that one request brings: 8 MiB.
 pub const READ_AHEAD_BYTES: usize = 8 << 20;
 
 /// Opens a log for reading.
-pub(crate) async fn open(shared: &Arc<Shared>, topic: &TopicName, from: &LogStart) -> Result<Box<dyn LogInbox>> {
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    topic: &TopicName,
+    from: &LogStart,
+) -> Result<Box<dyn LogInbox>> {
     let session = shared.session()?;
     let stream = shared.stream_of(topic)?;
     let missing = |cause: agora_core::Error| match cause.kind() {
@@ -43,7 +48,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, topic: &TopicName, from: &LogStar
     let mut place = place;
     place.has_caught_up_with(made.num_pending);
     let pull = Pull::new(session, &stream, &name).await?;
-    Ok(Box::new(Reader { shared: Arc::clone(shared), pull, stream, name, place, is_over: false }))
+    Ok(Box::new(Reader { shared: Arc::clone(shared), pull, stream, name, place, ahead: 0, is_over: false }))
 }
 
 /// Where the reading stands. A pure value: what comes in is what the server delivered.
@@ -146,6 +151,8 @@ struct Reader {
     stream: String,
     name: String,
     place: Place,
+    /// How many records are asked for before they are wanted.
+    ahead: usize,
     is_over: bool,
 }
 
@@ -196,10 +203,11 @@ impl LogInbox for Reader {
             if self.is_over {
                 return self.over(into);
             }
-            if self.pull.asked() <= READ_AHEAD_RECORDS / 2 {
-                let more = READ_AHEAD_RECORDS - self.pull.asked();
-                let asking = self.pull.ask(more, Some(READ_AHEAD_BYTES));
-                if asking.await.is_err() {
+            if self.pull.asked() <= self.ahead / 2 {
+                let ahead = (self.ahead * 2).max(records_max).clamp(1, READ_AHEAD_RECORDS);
+                let more = ahead - self.pull.asked().min(ahead - 1);
+                self.ahead = ahead;
+                if self.pull.ask(more, Some(READ_AHEAD_BYTES)).await.is_err() {
                     self.is_over = true;
                     continue;
                 }

@@ -140,7 +140,9 @@ impl Session {
         let text = said.to_string();
         let lower = text.to_lowercase();
         let is_refusal = said == ServerError::AuthorizationViolation
-            || ["authentication", "authorization", "revoked", "expired"].iter().any(|word| lower.contains(word));
+            || ["authentication", "authorization", "revoked", "expired"]
+                .iter()
+                .any(|word| lower.contains(word));
         is_refusal.then(|| unauthorized(&self.server, &text))
     }
 

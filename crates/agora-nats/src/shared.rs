@@ -80,7 +80,8 @@ impl Shared {
     /// Waits for a connection that is not over. `None`: the transport was closed.
     pub(crate) async fn next_session(&self) -> Option<Arc<Session>> {
         let mut sessions = self.session.subscribe();
-        let usable = |session: &Option<Arc<Session>>| session.as_ref().is_some_and(|session| !session.is_over());
+        let usable =
+            |session: &Option<Arc<Session>>| session.as_ref().is_some_and(|session| !session.is_over());
         let next = self.unless_closed(sessions.wait_for(usable)).await?;
         next.ok().and_then(|session| session.clone())
     }

@@ -27,7 +27,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// # Errors
 /// `NotFound`, and as [`api::ask`].
 pub(crate) async fn info(session: &Session, stream: &str) -> Result<Info> {
-    api::ask(session, &format!("STREAM.INFO.{stream}"), &()).await.map_err(api::of_a_read)
+    api::ask(session, &format!("STREAM.INFO.{stream}"), api::NOTHING).await.map_err(api::of_a_read)
 }
 
 /// Finds the stream of a log as it is asked for, or makes it.
@@ -58,7 +58,7 @@ pub(crate) async fn create(shared: &Shared, session: &Session, topic: &TopicSpec
     check_settings(topic)?;
     let config = config(shared, topic)?;
     let subject = format!("STREAM.CREATE.{}", config.name);
-    let made: Result<Info> = api::ask(session, &subject, &config).await;
+    let made: Result<Info> = api::ask(session, &subject, Some(&config)).await;
     made.map(drop).map_err(|error| error.context("topic", &topic.name))
 }
 
@@ -183,7 +183,8 @@ fn age(age: Duration) -> String {
 
 /// Deletes a stream with everything in it.
 pub(crate) async fn delete(session: &Session, stream: &str) -> Result<()> {
-    let done: Result<serde_json::Value> = api::ask(session, &format!("STREAM.DELETE.{stream}"), &()).await;
+    let done: Result<serde_json::Value> =
+        api::ask(session, &format!("STREAM.DELETE.{stream}"), api::NOTHING).await;
     done.map(drop)
 }
 
@@ -191,6 +192,6 @@ pub(crate) async fn delete(session: &Session, stream: &str) -> Result<()> {
 pub(crate) async fn purge(session: &Session, stream: &str, subject: &str) -> Result<()> {
     let filter = json!({ "filter": subject });
     let done: Result<serde_json::Value> =
-        api::ask(session, &format!("STREAM.PURGE.{stream}"), &filter).await;
+        api::ask(session, &format!("STREAM.PURGE.{stream}"), Some(&filter)).await;
     done.map(drop)
 }

@@ -7,8 +7,8 @@ use agora_core::config::Nats;
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec, Hint,
-    Inbox, Link, LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec,
+    Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
+    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec,
     Transport,
 };
 use agora_core::{Error, ErrorKind, Result};

@@ -37,7 +37,8 @@ impl Ids {
             let (source, stream) = (header.source, header.stream);
             return format!("{}-{:x}-{:x}-{}", source.node, source.incarnation.0, stream.0, header.seq);
         }
-        let same = |bytes: &Bytes| bytes.as_ptr() == frame.payload.as_ptr() && bytes.len() == frame.payload.len();
+        let same =
+            |bytes: &Bytes| bytes.as_ptr() == frame.payload.as_ptr() && bytes.len() == frame.payload.len();
         // No bytes are nowhere: they cannot be told from others.
         if !frame.payload.is_empty()
             && let Some(at) = self.unsettled.iter().position(|(bytes, _)| same(bytes))

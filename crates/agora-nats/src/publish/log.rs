@@ -96,9 +96,10 @@ impl Sender {
         }
         let inbox = session.client.new_inbox();
         let subscribing = session.client.subscribe(format!("{inbox}.*.*"));
-        let answers = timeout_at(by, subscribing).await.map_err(|_| late())?.map_err(|_| {
-            error(ErrorKind::Unreachable, "the connection was lost")
-        })?;
+        let answers = timeout_at(by, subscribing)
+            .await
+            .map_err(|_| late())?
+            .map_err(|_| error(ErrorKind::Unreachable, "the connection was lost"))?;
         Ok(Way { session, inbox, answers })
     }
 
@@ -225,7 +226,8 @@ impl<'a> Flight<'a> {
             return;
         }
         let at = at.and_then(|at| usize::try_from(at).ok());
-        let Some(handed) = at.and_then(|at| self.handed.get_mut(at)).filter(|handed| !handed.is_settled()) else {
+        let Some(handed) = at.and_then(|at| self.handed.get_mut(at)).filter(|handed| !handed.is_settled())
+        else {
             return;
         };
         let result = read(answer);

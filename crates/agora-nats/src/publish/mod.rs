@@ -7,7 +7,6 @@ mod ids;
 mod live;
 mod log;
 
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
