@@ -5,10 +5,16 @@ use tracing_subscriber::EnvFilter;
 /// What is logged: warnings of agora by default, and more with each `-v`.
 pub(crate) fn filter(verbose: u8) -> &'static str {
     match verbose {
-        0 => "off,agora=warn,agora_core=warn,agora_zenoh=warn",
-        1 => "warn,agora=info,agora_core=info,agora_zenoh=info,zenoh=error",
-        2 => "info,agora=debug,agora_core=debug,agora_zenoh=debug,zenoh=warn",
-        _ => "debug,agora=trace,agora_core=trace,agora_zenoh=trace",
+        0 => "off,agora=warn,agora_core=warn,agora_nats=warn,agora_redis=warn,agora_zenoh=warn",
+        1 => {
+            "warn,agora=info,agora_core=info,agora_nats=info,agora_redis=info,agora_zenoh=info,\
+             async_nats=error,redis=error,zenoh=error"
+        }
+        2 => {
+            "info,agora=debug,agora_core=debug,agora_nats=debug,agora_redis=debug,agora_zenoh=debug,\
+             async_nats=warn,redis=warn,zenoh=warn"
+        }
+        _ => "debug,agora=trace,agora_core=trace,agora_nats=trace,agora_redis=trace,agora_zenoh=trace",
     }
 }
 

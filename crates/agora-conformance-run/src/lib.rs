@@ -4,6 +4,7 @@
 //! each is set up and how many cases it must pass.
 #![forbid(unsafe_code)]
 
+mod nats;
 mod redis;
 mod zenoh;
 
@@ -13,6 +14,7 @@ use agora_conformance::suite::MemorySubject;
 use agora_conformance::suite::cli::Choice;
 use agora_testbed::Program;
 
+pub use nats::NatsSubject;
 pub use redis::RedisSubject;
 pub use zenoh::ZenohSubject;
 
@@ -30,6 +32,10 @@ pub fn choices() -> Vec<Choice> {
         Choice {
             name: "memory-peers",
             make: || Box::pin(async { Ok(Arc::new(MemorySubject::of_peers()) as Arc<_>) }),
+        },
+        Choice {
+            name: "nats",
+            make: || Box::pin(async { Ok(Arc::new(NatsSubject::start().await?) as Arc<_>) }),
         },
         Choice {
             name: "zenoh",

@@ -36,7 +36,7 @@ pub use kafka::{Kafka, Sasl};
 pub use key::Key;
 pub use keys::{SECTIONS, Section, find, section};
 pub use model::Model;
-pub use nats::Nats;
+pub use nats::{Nats, Storage};
 pub use percent::percent_decode;
 pub use problem::Problem;
 pub use redis::{Protocol, Redis, RedisMode};

@@ -176,7 +176,7 @@ pub(crate) async fn latency(url: &str, log: bool) -> Latency {
     };
     pace(epoch, |time| {
         let (mut writer, key) = (writer.clone(), key.clone());
-        let mut payload = vec![7u8; 100];
+        let mut payload = [7u8; 100];
         payload[..8].copy_from_slice(&time.to_le_bytes());
         async move {
             tokio::spawn(async move {
