@@ -12,7 +12,7 @@ use agora_core::config::Nats;
 use agora_core::event::{Event, Key, RawBytes};
 use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::transport::{Framing, TopicSettings, Wire};
-use agora_nats::{NatsTransport, names};
+use agora_nats::{NatsTransport, live_subject, log_subject};
 use agora_testbed::{NatsServer, clients};
 use serde::{Deserialize, Serialize};
 
@@ -119,7 +119,7 @@ fn check_headers(message: &serde_json::Value, seq: &str) {
 async fn a_live_topic_is_a_subject_that_python_hears_and_speaks_on() {
     let server = NatsServer::start().await.unwrap();
     let bus = bus(&server, TopicSettings::LIVE.framing(Framing::Each)).await;
-    let subject = names::live_subject(&cluster(), &topic());
+    let subject = live_subject(&cluster(), &topic());
     assert_eq!(subject, "agora.prod~eu.live.shop.orders");
 
     let mut listening = Python::run(&server, "listen", &subject, "1");
@@ -142,7 +142,7 @@ async fn a_log_is_a_stream_that_python_reads_and_appends_to() {
     let server = NatsServer::start().await.unwrap();
     let bus = bus(&server, TopicSettings::LOG.framing(Framing::Each)).await;
     bus.publisher(topic().as_str()).unwrap().publish(&Order("k-1".into())).await.unwrap();
-    let subject = names::log_subject(&cluster(), &topic());
+    let subject = log_subject(&cluster(), &topic());
     assert_eq!(subject, "agora.prod~eu.log.shop.orders");
 
     let mut appending = Python::run(&server, "append", &subject, "hello");
@@ -171,7 +171,7 @@ async fn plain_values_are_for_software_that_knows_nothing_of_agora() {
     let bus = bus(&server, TopicSettings::LOG.wire(Wire::Plain)).await;
     let publisher = bus.publisher(topic().as_str()).unwrap();
     publisher.publish(&RawBytes(b"just this".to_vec())).await.unwrap();
-    let mut reading = Python::run(&server, "read", &names::log_subject(&cluster(), &topic()), "1");
+    let mut reading = Python::run(&server, "read", &log_subject(&cluster(), &topic()), "1");
     let message = reading.json();
     assert_eq!(message["hex"], "6a7573742074686973");
     reading.done();
