@@ -310,7 +310,7 @@ fn lacks(
         Support::No { instead } => instead,
         Support::Yes => "it says that it can, and does not: a fault of the backend",
     };
-    Error::unsupported(what, instead)
+    Error::unsupported(format!("it has no {what}"), instead)
         .backend(capabilities.backend)
         .operation(operation)
         .context("topic", topic)

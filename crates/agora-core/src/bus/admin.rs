@@ -27,7 +27,7 @@ impl Bus {
             (Support::No { instead }, _) => instead,
             (Support::Yes, None) => "it says that it can, and does not: a fault of the backend",
         };
-        Err(Error::unsupported("topics and groups that could be looked into", instead)
+        Err(Error::unsupported("it has no topics and groups that could be looked into", instead)
             .operation("admin")
             .backend(capabilities.backend))
     }

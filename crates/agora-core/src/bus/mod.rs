@@ -368,7 +368,9 @@ impl Bus {
         };
         match support {
             Support::Yes => Ok(()),
-            Support::No { instead } => Err(Error::unsupported(what, instead).backend(capabilities.backend)),
+            Support::No { instead } => {
+                Err(Error::unsupported(format!("it has no {what}"), instead).backend(capabilities.backend))
+            }
         }
     }
 

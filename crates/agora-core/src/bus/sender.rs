@@ -22,8 +22,9 @@ use crate::transport::{
     Address, BoxFuture, Durability, OutFrame, PublishFailed, TopicKind, TopicSettings, Wire,
 };
 
-/// At most so many frames, and about so many bytes, go to the transport in one call.
-const CALL_FRAMES_MAX: usize = 64;
+/// At most so many frames, and about so many bytes, go to the transport in one call. The next call waits for the answers
+/// to this one, so that where each event is a message of its own a call of few would spend its time waiting.
+const CALL_FRAMES_MAX: usize = 1024;
 const CALL_BYTES_MAX: usize = 1 << 20;
 /// Heads and repair answers that wait; further ones are dropped, and asked for again.
 const ANNOUNCEMENTS_MAX: usize = 1024;

@@ -186,13 +186,15 @@ fn check(bus: &Bus, topic: &TopicName, start: &Start, durable: Option<&str>) -> 
     let capabilities = bus.capabilities();
     let unsupported = |support: Support, what: &str| match support {
         Support::Yes => Ok(()),
-        Support::No { instead } => Err(Error::unsupported(what, instead).backend(capabilities.backend)),
+        Support::No { instead } => {
+            Err(Error::unsupported(format!("it has no {what}"), instead).backend(capabilities.backend))
+        }
     };
     if *start != Start::Live {
-        unsupported(capabilities.log, "a replay: there is no log to read again")?;
+        unsupported(capabilities.log, "log that could be read again")?;
     }
     if let Some(name) = durable {
-        unsupported(capabilities.cursors, "durable subscriptions: there is nowhere to keep a cursor")?;
+        unsupported(capabilities.cursors, "place to keep the cursor of a durable subscription")?;
         check_name(name)?;
     }
     let kind = bus.config().kind_of(topic);

@@ -104,7 +104,9 @@ impl<E: Events> JoinGroup<E> {
         let capabilities = self.bus.capabilities();
         let needs = |support, what| match support {
             Support::Yes => Ok(()),
-            Support::No { instead } => Err(Error::unsupported(what, instead).backend(capabilities.backend)),
+            Support::No { instead } => {
+                Err(Error::unsupported(format!("it has no {what}"), instead).backend(capabilities.backend))
+            }
         };
         needs(capabilities.group, "groups")?;
         let settings = self.bus.config().settings_of(&topic);

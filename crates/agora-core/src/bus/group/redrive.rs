@@ -53,7 +53,7 @@ impl Bus {
         }
         let capabilities = self.capabilities();
         if let Support::No { instead } = capabilities.cursors {
-            return Err(Error::unsupported("dead letters", instead).backend(capabilities.backend));
+            return Err(Error::unsupported("it has no dead letters", instead).backend(capabilities.backend));
         }
         let transport = &self.shared().transport;
         let store = transport.cursors().ok_or_else(crate::bus::queue::closed)?;
