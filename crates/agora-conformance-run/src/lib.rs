@@ -4,6 +4,7 @@
 //! each is set up and how many cases it must pass.
 #![forbid(unsafe_code)]
 
+mod nats;
 mod zenoh;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use agora_conformance::suite::MemorySubject;
 use agora_conformance::suite::cli::Choice;
 
+pub use nats::NatsSubject;
 pub use zenoh::ZenohSubject;
 
 /// Every backend, by the name that the command line has for it.
@@ -27,6 +29,10 @@ pub fn choices() -> Vec<Choice> {
         Choice {
             name: "memory-peers",
             make: || Box::pin(async { Ok(Arc::new(MemorySubject::of_peers()) as Arc<_>) }),
+        },
+        Choice {
+            name: "nats",
+            make: || Box::pin(async { Ok(Arc::new(NatsSubject::start().await?) as Arc<_>) }),
         },
         Choice {
             name: "zenoh",

@@ -35,7 +35,7 @@ pub use kafka::{Kafka, Sasl};
 pub use key::Key;
 pub use keys::{SECTIONS, Section, find, section};
 pub use model::Model;
-pub use nats::Nats;
+pub use nats::{Nats, Storage};
 pub use problem::Problem;
 pub use redis::{Protocol, Redis, RedisMode};
 pub use secret::{Secret, SecretUrl};

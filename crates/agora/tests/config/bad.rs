@@ -17,9 +17,10 @@ const LISTS: [(&str, &str); 4] = [
     ),
     (
         "{NATS}",
-        "known are addresses, user, password, password_file, credentials, credentials_file, tls, tls_ca_file, no_echo, \
-         request_timeout, ping_interval, max_reconnects, client_capacity, subscription_capacity, read_buffer_bytes, \
-         jetstream, stream_name",
+        "known are addresses, user, password, password_file, credentials, credentials_file, token, nkey_seed_file, tls, \
+         tls_ca_file, tls_cert_file, tls_key_file, no_echo, request_timeout, ping_interval, max_reconnects, \
+         client_capacity, subscription_capacity, read_buffer_bytes, jetstream, stream_name, auto_create, storage, \
+         duplicate_window",
     ),
     (
         "{TOP}",

@@ -1,0 +1,185 @@
+//! What a member of a group holds: which tokens are good, and for how long.
+//!
+//! The server takes an acknowledgement from anybody who once was given the record, also when it has long been given to
+//! another. So whether a token is void is decided here, by the time: the lease begins when the record arrives, at the
+//! latest when it was given out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use agora_core::transport::Token;
+use tokio::time::Instant;
+
+/// The records that one member holds. A pure value.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    by_token: BTreeMap<u64, Lease>,
+    /// Which token is good for a place of the stream.
+    by_place: BTreeMap<u64, u64>,
+    last: u64,
+}
+
+/// A record that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lease {
+    at: u64,
+    reply: String,
+    /// The server gives it to another one then.
+    until: Instant,
+    /// As long as the member was promised it.
+    promised: Instant,
+}
+
+impl Held {
+    /// A record was given out. A token that was good for it is void.
+    pub(crate) fn give(
+        &mut self,
+        at: u64,
+        reply: String,
+        arrived: Instant,
+        lease: Duration,
+        promise: Duration,
+    ) -> Token {
+        self.last += 1;
+        let lease = Lease { at, reply, until: arrived + lease, promised: arrived + promise };
+        if let Some(void) = self.by_place.insert(at, self.last) {
+            self.by_token.remove(&void);
+        }
+        self.by_token.insert(self.last, lease);
+        Token(self.last)
+    }
+
+    /// Where to settle it; `None` where the token is void.
+    pub(crate) fn reply(&mut self, token: Token, now: Instant) -> Option<String> {
+        self.expire(now);
+        self.by_token.get(&token.0).map(|lease| lease.reply.clone())
+    }
+
+    /// Its lease begins anew.
+    pub(crate) fn extend(&mut self, token: Token, now: Instant, lease: Duration, promise: Duration) {
+        if let Some(held) = self.by_token.get_mut(&token.0) {
+            held.until = now + lease;
+            held.promised = now + promise;
+        }
+    }
+
+    /// It is settled.
+    pub(crate) fn remove(&mut self, token: Token) {
+        if let Some(lease) = self.by_token.remove(&token.0)
+            && self.by_place.get(&lease.at) == Some(&token.0)
+        {
+            self.by_place.remove(&lease.at);
+        }
+    }
+
+    /// How many are held.
+    pub(crate) fn len(&self) -> usize {
+        self.by_token.len()
+    }
+
+    /// Gives everything up. Where to release it.
+    pub(crate) fn clear(&mut self) -> Vec<String> {
+        self.by_place.clear();
+        std::mem::take(&mut self.by_token).into_values().map(|lease| lease.reply).collect()
+    }
+
+    /// Those that end sooner on the server than the member was promised: they are to be kept.
+    pub(crate) fn to_keep(&mut self, now: Instant) -> Vec<(Token, String)> {
+        self.expire(now);
+        let short = self.by_token.iter().filter(|(_, lease)| lease.until < lease.promised);
+        short.map(|(token, lease)| (Token(*token), lease.reply.clone())).collect()
+    }
+
+    /// It was kept: the server has begun its lease anew.
+    pub(crate) fn kept(&mut self, token: Token, now: Instant, lease: Duration) {
+        if let Some(held) = self.by_token.get_mut(&token.0) {
+            held.until = (now + lease).min(held.promised.max(held.until));
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let ended: Vec<u64> =
+            self.by_token.iter().filter(|(_, lease)| lease.until <= now).map(|(token, _)| *token).collect();
+        for token in ended {
+            self.remove(Token(token));
+        }
+    }
+}
+
+/// Tells by the numbers of deliveries whether records were passed over that nobody was given.
+///
+/// Records are given out for the first time in the order of the stream, each delivery to any member has the next number.
+/// So where the places have gone forward by more than the deliveries, that many were gone before they could be given out.
+/// What was given out and not done, and is then removed by retention while its member has died, cannot be seen so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    at: u64,
+    delivery: u64,
+}
+
+impl Passed {
+    /// As the consumer stands: the last place that was given out, and the number of that delivery.
+    pub(crate) fn new(at: u64, delivery: u64) -> Self {
+        Self { at, delivery }
+    }
+
+    /// A record was delivered. How many were passed over before it.
+    pub(crate) fn delivered(&mut self, at: u64, delivery: u64, times: u64) -> u64 {
+        let passed = if times == 1 && at > self.at {
+            (at - self.at).saturating_sub(delivery.saturating_sub(self.delivery))
+        } else {
+            0
+        };
+        if times == 1 && at > self.at {
+            *self = Self { at, delivery };
+        }
+        passed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_token_ends_with_its_lease_and_when_the_record_is_given_anew() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let first = held.give(7, "a".into(), now, S, S);
+        assert_eq!(held.reply(first, now).as_deref(), Some("a"));
+        let again = held.give(7, "b".into(), now, S, S);
+        assert_eq!(held.reply(first, now), None);
+        assert_eq!(held.reply(again, now).as_deref(), Some("b"));
+        held.extend(again, now + S / 2, S, S);
+        assert!(held.reply(again, now + S).is_some());
+        assert_eq!(held.reply(again, now + S * 2), None);
+        assert_eq!(held.len(), 0);
+    }
+
+    #[test]
+    fn what_was_promised_for_longer_is_kept() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let short = held.give(1, "short".into(), now, S, S);
+        let long = held.give(2, "long".into(), now, S, S * 3);
+        assert_eq!(held.to_keep(now), [(long, "long".into())]);
+        held.kept(long, now + S / 2, S);
+        assert_eq!(held.reply(short, now + S), None);
+        assert!(held.reply(long, now + S).is_some());
+        held.kept(long, now + S, S * 9);
+        assert!(held.to_keep(now + S).is_empty(), "it lasts as long as it was promised");
+        assert_eq!(held.reply(long, now + S * 3), None);
+    }
+
+    #[test]
+    fn only_what_nobody_was_given_is_missing() {
+        let mut passed = Passed::new(0, 0);
+        assert_eq!(passed.delivered(1, 1, 1), 0);
+        // 2 and 3 went to another member.
+        assert_eq!(passed.delivered(4, 4, 1), 0);
+        // An old one comes again.
+        assert_eq!(passed.delivered(2, 5, 2), 0);
+        assert_eq!(passed.delivered(9, 6, 1), 3);
+        assert_eq!(passed.delivered(10, 7, 1), 0);
+    }
+}

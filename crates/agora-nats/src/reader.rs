@@ -1,0 +1,232 @@
+//! Reading a log: a consumer of one's own, which is asked for so many records at a time.
+//!
+//! A stream of agora has one subject, so its sequences have no holes but those that retention makes: a jump is a
+//! [`FromLog::Trimmed`]. What is known of the log ends with the connection, and with the consumer, which the server keeps
+//! in memory: both are [`FromLog::Interrupted`].
+
+use std::sync::Arc;
+
+use agora_core::id::TopicName;
+use agora_core::transport::{FromLog, LogInbox, LogStart, Position};
+use agora_core::{ErrorKind, Result};
+use async_nats::Message;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::stream::State;
+use async_trait::async_trait;
+use futures_util::FutureExt;
+
+use crate::consumers;
+use crate::error::closed;
+use crate::headers;
+use crate::pull::{Meta, Pull, Pulled};
+use crate::shared::Shared;
+use crate::streams;
+
+/// The most records that wait in a reader. It begins with as many as were asked of it, and doubles that with each request;
+/// when half of them have been read, it asks for more.
+pub const READ_AHEAD_RECORDS: usize = 512;
+/// The most bytes that one request brings: 8 MiB.
+pub const READ_AHEAD_BYTES: usize = 8 << 20;
+
+/// Opens a log for reading.
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    topic: &TopicName,
+    from: &LogStart,
+) -> Result<Box<dyn LogInbox>> {
+    let session = shared.session()?;
+    let stream = shared.stream_of(topic)?;
+    let missing = |cause: agora_core::Error| match cause.kind() {
+        ErrorKind::NotFound => streams::missing(topic, cause),
+        _ => cause,
+    };
+    let state = streams::info(&session, &stream).await.map_err(missing)?.state;
+    let (place, policy) = Place::new(from, &state)?;
+    let name = session.client.new_inbox().replace(['.', '_'], "");
+    let made = consumers::create(&session, &stream, &name, consumers::of_reader(policy)).await;
+    let made = made.map_err(missing)?;
+    let mut place = place;
+    place.has_caught_up_with(made.num_pending);
+    let pull = Pull::new(session, &stream, &name).await?;
+    Ok(Box::new(Reader { shared: Arc::clone(shared), pull, stream, name, place, ahead: 0, is_over: false }))
+}
+
+/// Where the reading stands. A pure value: what comes in is what the server delivered.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// What comes next if nothing was trimmed, where that is known.
+    due: Option<u64>,
+    /// The log begins with what is read first, and that is to be told.
+    beginning: bool,
+    /// The end was told.
+    caught_up: bool,
+    /// The end is to be told before anything else.
+    tell_end: bool,
+    /// The record here is only a mark: the end is told behind it.
+    mark: Option<u64>,
+}
+
+impl Place {
+    /// Where a reader begins in a stream like this, and what its consumer has to deliver.
+    fn new(from: &LogStart, state: &State) -> Result<(Self, DeliverPolicy)> {
+        let (first, last) = (state.first_sequence, state.last_sequence);
+        let place = Self { due: None, beginning: false, caught_up: false, tell_end: false, mark: None };
+        let at = |sequence: u64| DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) };
+        Ok(match from {
+            LogStart::Earliest => {
+                // The server counts from 1.
+                let beginning = first <= 1;
+                (Self { beginning, due: beginning.then_some(1), ..place }, DeliverPolicy::All)
+            }
+            LogStart::Last if state.messages == 0 => (Self { tell_end: true, ..place }, at(last + 1)),
+            LogStart::Last => (Self { mark: Some(last), ..place }, at(last)),
+            LogStart::Time(time) => {
+                (place, DeliverPolicy::ByStartTime { start_time: consumers::date(*time)? })
+            }
+            // Beyond the end, the end is the place: a log that was rewound goes on there.
+            LogStart::At(position) => {
+                let sequence = u64::try_from(position.0).unwrap_or(u64::MAX);
+                (place, at(sequence.min(last + 1)))
+            }
+        })
+    }
+
+    /// The consumer was made, and so many records wait for it.
+    fn has_caught_up_with(&mut self, pending: u64) {
+        self.tell_end |= pending == 0 && self.mark.is_none();
+    }
+
+    /// What is to be told before the next record.
+    fn before(&mut self, into: &mut Vec<FromLog>) {
+        if std::mem::take(&mut self.beginning) {
+            into.push(FromLog::Beginning { lane: 0 });
+        }
+        if std::mem::take(&mut self.tell_end) {
+            self.end(into);
+        }
+    }
+
+    fn end(&mut self, into: &mut Vec<FromLog>) {
+        if !std::mem::replace(&mut self.caught_up, true) {
+            into.push(FromLog::CaughtUp { lane: 0 });
+        }
+    }
+
+    /// There is nothing more: what was to come and has not is gone.
+    fn quiet(&mut self, into: &mut Vec<FromLog>) {
+        self.mark = None;
+        self.end(into);
+    }
+
+    /// Takes a record in. What was told already, because the server delivered it twice, is passed over.
+    fn record(&mut self, message: Message, meta: Meta, into: &mut Vec<FromLog>) {
+        if self.due.is_some_and(|due| meta.at < due) {
+            return;
+        }
+        if let Some(mark) = self.mark
+            && meta.at > mark
+        {
+            // Retention was faster than the reader.
+            self.mark = None;
+            self.end(into);
+        }
+        if self.due.is_some_and(|due| meta.at > due) {
+            into.push(FromLog::Trimmed { lane: 0 });
+        }
+        let raw = headers::raw(message.payload, message.headers.as_ref(), Some(meta.time()));
+        into.push(FromLog::Record { raw, at: Position(meta.at.into()), stamp: meta.stored_ns });
+        self.due = Some(meta.at + 1);
+        self.caught_up = false;
+        let is_mark = self.mark.is_some_and(|mark| meta.at == mark);
+        if is_mark || self.mark.is_none() && meta.pending == 0 {
+            self.mark = None;
+            self.end(into);
+        }
+    }
+}
+
+struct Reader {
+    shared: Arc<Shared>,
+    pull: Pull,
+    stream: String,
+    name: String,
+    place: Place,
+    /// How many records are asked for before they are wanted.
+    ahead: usize,
+    is_over: bool,
+}
+
+impl Reader {
+    /// Takes in what came.
+    fn take(&mut self, pulled: Pulled, into: &mut Vec<FromLog>) {
+        match pulled {
+            Pulled::Message(message, meta) => self.place.record(message, meta, into),
+            Pulled::Quiet => self.place.quiet(into),
+            Pulled::Ended => {}
+            Pulled::Gone(why) => {
+                tracing::debug!(stream = self.stream, why, "the reading of a log is interrupted");
+                self.is_over = true;
+            }
+        }
+    }
+
+    fn over(&self, into: &mut Vec<FromLog>) -> Result<()> {
+        if self.shared.is_closed() {
+            return Err(closed().operation("recv"));
+        }
+        into.push(FromLog::Interrupted);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LogInbox for Reader {
+    async fn recv(&mut self, records_max: usize, into: &mut Vec<FromLog>) -> Result<()> {
+        let before = into.len();
+        self.place.before(into);
+        let mut records = 0;
+        loop {
+            while records < records_max.max(1)
+                && !self.is_over
+                && let Some(pulled) = self.pull.try_next()
+            {
+                records += usize::from(matches!(pulled, Pulled::Message(..)));
+                self.take(pulled, into);
+            }
+            if self.shared.is_closed() {
+                into.truncate(before);
+                return Err(closed().operation("recv"));
+            }
+            if into.len() > before {
+                return Ok(());
+            }
+            if self.is_over {
+                return self.over(into);
+            }
+            if self.pull.asked() <= self.ahead / 2 {
+                let ahead = (self.ahead * 2).max(records_max).clamp(1, READ_AHEAD_RECORDS);
+                let more = ahead - self.pull.asked().min(ahead - 1);
+                self.ahead = ahead;
+                if self.pull.ask(more, Some(READ_AHEAD_BYTES)).await.is_err() {
+                    self.is_over = true;
+                    continue;
+                }
+            }
+            let pulled = tokio::select! {
+                biased;
+                pulled = self.pull.next() => pulled,
+                () = self.shared.closed() => return Err(closed().operation("recv")),
+            };
+            records += usize::from(matches!(pulled, Pulled::Message(..)));
+            self.take(pulled, into);
+        }
+    }
+}
+
+impl Drop for Reader {
+    /// Nobody waits for the consumer to be gone; where this is not heard, the server removes it by itself.
+    fn drop(&mut self) {
+        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, self.name);
+        let _ = self.pull.session.client.publish(subject, bytes::Bytes::new()).now_or_never();
+    }
+}

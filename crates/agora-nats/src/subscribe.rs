@@ -1,0 +1,146 @@
+//! Live subscriptions: one task each, which empties the connection and never waits for the reader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agora_core::id::TopicName;
+use agora_core::transport::{Inbound, Inbox};
+use agora_core::{ErrorKind, Result};
+use async_nats::Subscriber;
+use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, coop};
+use tokio::time::sleep;
+
+use crate::error::{closed, error};
+use crate::headers;
+use crate::inbox::{INBOX_BYTES_MAX, Queue};
+use crate::names;
+use crate::session::Session;
+use crate::shared::Shared;
+
+/// The pause before a subscription is tried again on a connection that did not take it.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Subscribes, and waits until the server knows of it.
+pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result<Box<dyn Inbox>> {
+    let session = shared.session()?;
+    let queue = Arc::new(Queue::new(shared.plan.inbox_messages_max, INBOX_BYTES_MAX));
+    let (done, ready) = oneshot::channel();
+    let pump = Pump {
+        shared: Arc::clone(shared),
+        queue: Arc::clone(&queue),
+        subject: names::live_subject(&shared.cluster, topic),
+    };
+    // The task never waits for anything but the connection: the budget of the runtime, which makes others yield now
+    // and then, would let the client run ahead of it until messages are lost between the two.
+    let task = Task(tokio::spawn(coop::unconstrained(pump.run(session, done))));
+    match ready.await {
+        Ok(done) => done?,
+        Err(_) => return Err(closed()),
+    }
+    Ok(Box::new(NatsInbox { queue, _task: task }))
+}
+
+/// A task that ends with whoever holds this.
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Task {
+    pub(crate) fn new(handle: JoinHandle<()>) -> Self {
+        Self(handle)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct NatsInbox {
+    queue: Arc<Queue>,
+    _task: Task,
+}
+
+#[async_trait]
+impl Inbox for NatsInbox {
+    async fn recv(&mut self, messages_max: usize, into: &mut Vec<Inbound>) -> Result<()> {
+        self.queue.recv(messages_max, into).await
+    }
+}
+
+struct Pump {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    subject: String,
+}
+
+impl Pump {
+    async fn run(self, session: Arc<Session>, done: oneshot::Sender<Result<()>>) {
+        let first = self.shared.unless_closed(session.subscribe(&self.subject, &self.shared.probe)).await;
+        match first {
+            None => return,
+            Some(Err(why)) => {
+                let why = match why.kind() {
+                    ErrorKind::OutcomeUnknown => error(ErrorKind::Unreachable, "the connection was lost"),
+                    _ => why,
+                };
+                return drop(done.send(Err(why)));
+            }
+            Some(Ok(subscriber)) => {
+                if done.send(Ok(())).is_err() {
+                    return;
+                }
+                self.forward(&session, subscriber).await;
+            }
+        }
+        drop(session);
+        while let Some(session) = self.shared.next_session().await {
+            match session.subscribe(&self.subject, &self.shared.probe).await {
+                Ok(subscriber) => {
+                    self.queue.resubscribed();
+                    self.forward(&session, subscriber).await;
+                }
+                Err(why) if why.kind() == ErrorKind::Unauthorized => return self.queue.end(why),
+                Err(_) => {
+                    if self.shared.unless_closed(sleep(RETRY_PAUSE)).await.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.queue.end(closed());
+    }
+
+    /// Hands messages over until the connection is over, and everything that had arrived by then too.
+    async fn forward(&self, session: &Session, mut subscriber: Subscriber) {
+        let mut denied = session.denied();
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = subscriber.next() => message,
+                () = session.over() => break,
+                () = self.shared.closed() => break,
+                Ok(()) = denied.changed() => {
+                    if let Some(why) = session.denial_of(&self.subject) {
+                        return self.queue.end(why);
+                    }
+                    continue;
+                }
+            };
+            match message {
+                Some(message) => self.take(message),
+                // The client has ended.
+                None => return,
+            }
+        }
+        while let Some(Some(message)) = subscriber.next().now_or_never() {
+            self.take(message);
+        }
+    }
+
+    fn take(&self, message: async_nats::Message) {
+        self.queue.push(headers::raw(message.payload, message.headers.as_ref(), None));
+    }
+}
