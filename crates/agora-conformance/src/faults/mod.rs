@@ -19,6 +19,7 @@ mod member;
 mod node;
 mod recorder;
 mod run;
+mod tests_of;
 mod world;
 
 use std::path::Path;

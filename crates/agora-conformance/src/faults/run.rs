@@ -208,6 +208,19 @@ impl Run {
         for node in &living {
             node.publish_all(PROBES).await?;
         }
+        let (owed, findings) = self.settled(rules).await;
+        let all: Vec<String> = findings.into_iter().chain(owed).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (shown, more) = (&all[..all.len().min(12)], all.len().saturating_sub(12));
+        let rest = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+        Err(Fault::broken(format!("a promise is broken:\n  {}{rest}", shown.join("\n  "))))
+    }
+
+    /// Waits until everybody has what is owed so far, for as long as the patience lasts. What is owed still, and what
+    /// else is wrong.
+    pub(super) async fn settled(&self, rules: Rules) -> (Vec<String>, Vec<String>) {
         let by = Instant::now() + self.patience();
         let mut owed = self.look(rules).0;
         while !owed.is_empty() && Instant::now() < by {
@@ -218,14 +231,7 @@ impl Run {
             tokio::time::sleep(LOOK).await;
             owed = self.look(rules).0;
         }
-        let (owed, findings) = self.look(rules);
-        let all: Vec<String> = findings.into_iter().chain(owed).collect();
-        if all.is_empty() {
-            return Ok(());
-        }
-        let (shown, more) = (&all[..all.len().min(12)], all.len().saturating_sub(12));
-        let rest = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-        Err(Fault::broken(format!("a promise is broken:\n  {}{rest}", shown.join("\n  "))))
+        self.look(rules)
     }
 
     fn look(&self, rules: Rules) -> (Vec<String>, Vec<String>) {
