@@ -12,6 +12,7 @@ mod features;
 mod mutants;
 mod network;
 mod run;
+mod services;
 mod sim;
 mod summary;
 mod test;
@@ -45,6 +46,8 @@ enum Command {
     Conformance(conformance::Args),
     /// Break the engine on purpose, one patch at a time, and demand that a test notices
     Mutants(mutants::Args),
+    /// Start, end and list servers for people: NATS, Redis, Valkey
+    Services(services::Args),
     /// Measure
     Bench(bench::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
             Err(failure) => Err(failure),
         },
         Command::Mutants(args) => mutants::run(&args),
+        Command::Services(args) => services::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match outcome {

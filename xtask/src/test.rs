@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::{self, Doing, Failure, Result};
 use crate::summary::Summary;
-use crate::{network, tools};
+use crate::{network, services, tools};
 
 /// Without arguments all tests of the workspace run, with every feature, in one `cargo test`.
 #[derive(clap::Args)]
@@ -35,6 +35,8 @@ fn gather(args: &[String], summary: &mut Summary) -> Result {
     if args.is_empty() {
         tools::check_all()?;
         command.arg("--workspace");
+        // A machine without servers is told so before everything is compiled, and a network of one's own leads nowhere.
+        services::fetch()?;
         if network::needs_own() {
             run::step(run::cargo(["test", "--all-features", "--workspace", "--no-run"]))?;
             command = network::within_own(&command);

@@ -5,14 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod nats;
+mod redis;
 mod zenoh;
 
 use std::sync::Arc;
 
 use agora_conformance::suite::MemorySubject;
 use agora_conformance::suite::cli::Choice;
+use agora_testbed::Program;
 
 pub use nats::NatsSubject;
+pub use redis::RedisSubject;
 pub use zenoh::ZenohSubject;
 
 /// Every backend, by the name that the command line has for it.
@@ -37,6 +40,14 @@ pub fn choices() -> Vec<Choice> {
         Choice {
             name: "zenoh",
             make: || Box::pin(async { Ok(Arc::new(ZenohSubject::start().await?) as Arc<_>) }),
+        },
+        Choice {
+            name: "redis",
+            make: || Box::pin(async { Ok(Arc::new(RedisSubject::start(Program::Redis).await?) as Arc<_>) }),
+        },
+        Choice {
+            name: "valkey",
+            make: || Box::pin(async { Ok(Arc::new(RedisSubject::start(Program::Valkey).await?) as Arc<_>) }),
         },
     ]
 }

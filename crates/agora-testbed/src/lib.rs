@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+pub mod endpoint;
 mod failure;
 mod fetch;
 pub mod find;
@@ -13,11 +14,16 @@ mod guard;
 pub mod nats;
 mod ports;
 mod process;
+pub mod proxy;
 pub mod redis;
+pub mod services;
+mod wait;
 
+pub use endpoint::Endpoint;
 pub use failure::{Failure, Result};
 pub use find::Program;
-pub use nats::NatsServer;
+pub use nats::{NatsCluster, NatsServer};
 pub use ports::free_port;
 pub use process::Process;
-pub use redis::RedisServer;
+pub use proxy::{Flow, Proxy, Way};
+pub use redis::{RedisCluster, RedisSentinel, RedisServer};

@@ -1,20 +1,29 @@
 //! Free ports on loopback.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use crate::failure::{Failure, Result};
 
 /// Below those that the system gives to outgoing connections: a server that is down keeps its port free.
 const RANGE: std::ops::Range<u16> = 10_000..32_000;
 
-/// A port on 127.0.0.1 that nobody listens on now, and that no outgoing connection is given.
+/// What this process was given: several ports are asked for before the first of them is used.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// A port on 127.0.0.1 that nobody listens on now, that no outgoing connection is given, and that this process was
+/// not given before.
 ///
 /// # Errors
 /// Where none of many is free.
 pub fn free_port() -> Result<u16> {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let tries = std::iter::repeat_with(|| fastrand::u16(RANGE)).take(1000);
-    tries
+    let found = tries
         .into_iter()
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .ok_or_else(|| Failure::new("no port of loopback is free"))
+        .find(|port| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let port = found.ok_or_else(|| Failure::new("no port of loopback is free"))?;
+    given.insert(port);
+    Ok(port)
 }

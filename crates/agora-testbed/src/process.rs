@@ -49,6 +49,17 @@ pub(crate) struct Hello {
     pub(crate) hear: &'static [&'static str],
 }
 
+impl Hello {
+    /// Does the server on this port of loopback answer as it should?
+    pub(crate) async fn is_answered(&self, port: u16) -> io::Result<bool> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(self.say).await?;
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer).await?;
+        Ok(self.hear.iter().any(|word| answer[..length].starts_with(word.as_bytes())))
+    }
+}
+
 impl Process {
     /// Starts a program, and waits until it answers on its port. `args` is asked with the directory of its data.
     pub(crate) async fn start(
@@ -126,7 +137,7 @@ impl Process {
     pub async fn answers(&mut self) -> Result {
         let by = Instant::now() + START_WAIT;
         loop {
-            match timeout(Duration::from_secs(1), self.greet()).await {
+            match timeout(Duration::from_secs(1), self.hello.is_answered(self.port)).await {
                 Ok(Ok(true)) => return Ok(()),
                 _ if Instant::now() > by => return Err(self.failure("does not answer")),
                 _ => {}
@@ -143,14 +154,6 @@ impl Process {
     fn failure(&self, what: &str) -> Failure {
         let (path, log) = (self.found.path.display(), self.log());
         Failure::new(format!("{path} on port {} {what}. The end of its log:\n{log}", self.port))
-    }
-
-    async fn greet(&self) -> io::Result<bool> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.write_all(self.hello.say).await?;
-        let mut answer = [0; 64];
-        let length = stream.read(&mut answer).await?;
-        Ok(self.hello.hear.iter().any(|word| answer[..length].starts_with(word.as_bytes())))
     }
 
     fn signal(&self, signal: Signal) -> Result {

@@ -48,6 +48,12 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// The file whose first line is the password.
     pub password_file: Option<PathBuf>,
+    /// Who may sign the servers' certificates, PEM. `None`: whom the system trusts.
+    pub tls_ca_file: Option<PathBuf>,
+    /// This node's own certificate, PEM, where the servers ask for one.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// How long the server may take to answer. Default 10 s.
     pub timeout: Duration,
     /// In a cluster, read logs from replicas where there are some.
@@ -71,6 +77,9 @@ impl Default for Redis {
             user: None,
             password: None,
             password_file: None,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             timeout: Duration::from_secs(10),
             read_from_replicas: false,
             protocol: None,
@@ -98,6 +107,19 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("user", Takes::Text, "", "Whom to authenticate as, where the URL does not say."),
     Key::new("password", Takes::Secret, "", "The password, where the URL does not say. It needs no user."),
     Key::new("password_file", Takes::Path, "", "The file whose first line is the password."),
+    Key::new(
+        "tls_ca_file",
+        Takes::Path,
+        "",
+        "Who may sign the servers' certificates, PEM; by default whom the system trusts.",
+    ),
+    Key::new(
+        "tls_cert_file",
+        Takes::Path,
+        "",
+        "This node's own certificate, PEM, where the servers ask for one.",
+    ),
+    Key::new("tls_key_file", Takes::Path, "", "The key of that certificate, PEM."),
     Key::new("timeout", Takes::time(100, 600_000), "\"10s\"", "How long the server may take to answer."),
     Key::new(
         "read_from_replicas",
@@ -136,6 +158,9 @@ impl Redis {
             ("user", Value::Text(user)) => self.user = Some(user),
             ("password", Value::Secret(secret)) => self.password = Some(secret),
             ("password_file", Value::Text(path)) => self.password_file = Some(path.into()),
+            ("tls_ca_file", Value::Text(path)) => self.tls_ca_file = Some(path.into()),
+            ("tls_cert_file", Value::Text(path)) => self.tls_cert_file = Some(path.into()),
+            ("tls_key_file", Value::Text(path)) => self.tls_key_file = Some(path.into()),
             ("timeout", Value::Time(time)) => self.timeout = time,
             ("read_from_replicas", Value::Flag(flag)) => self.read_from_replicas = flag,
             ("protocol", Value::Text(word)) => {
@@ -169,6 +194,13 @@ impl Redis {
                 ["redis.user"],
                 "is set without a password",
                 "set `redis.password_file` to a file whose first line is the password",
+            ));
+        }
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            return Err(Problem::relation(
+                ["redis.tls_cert_file", "redis.tls_key_file"],
+                "and `redis.tls_key_file` go together, and one of them is not set",
+                "set both, or neither",
             ));
         }
         if self.mode == RedisMode::Single && self.urls.len() > 1 {

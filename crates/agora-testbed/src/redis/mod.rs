@@ -1,14 +1,30 @@
 //! Redis and Valkey.
 
+mod cluster;
+mod resp;
+mod sentinel;
+
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 
 use crate::failure::Result;
 use crate::find::Program;
 use crate::ports::free_port;
 use crate::process::{Hello, Process};
 
+pub use cluster::RedisCluster;
+pub use resp::{Value, ask};
+pub use sentinel::RedisSentinel;
+
 /// With a password set, the answer is that it is missing.
-const HELLO: Hello = Hello { say: b"PING\r\n", hear: &["+PONG", "-NOAUTH"] };
+pub(crate) const HELLO: Hello = Hello { say: b"PING\r\n", hear: &["+PONG", "-NOAUTH"] };
+
+/// Puts a server on a port of loopback and its data where they belong.
+pub(crate) fn arguments(data: &Path, port: u16, args: &[&str]) -> Vec<String> {
+    let (port, data) = (port.to_string(), data.display().to_string());
+    let own = ["--port", &port, "--bind", "127.0.0.1", "--dir", &data, "--save", ""];
+    own.iter().chain(args).map(|word| (*word).to_owned()).collect()
+}
 
 /// A Redis or Valkey server.
 #[derive(Debug)]
@@ -29,11 +45,7 @@ impl RedisServer {
     /// Where there is no server, or it does not start with these.
     pub async fn with(program: Program, args: &[&str]) -> Result<Self> {
         let (found, port) = (program.find()?, free_port()?);
-        let process = Process::start(found, port, HELLO, |data| {
-            let (port, data) = (port.to_string(), data.display().to_string());
-            let own = ["--port", &port, "--bind", "127.0.0.1", "--dir", &data, "--save", ""];
-            Ok(own.iter().chain(args).map(|word| (*word).to_owned()).collect())
-        });
+        let process = Process::start(found, port, HELLO, |data| Ok(arguments(data, port, args)));
         process.await.map(Self)
     }
 

@@ -1,14 +1,32 @@
 //! NATS.
 
+mod ask;
+mod cluster;
+
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 
 use crate::failure::{Doing, Result};
 use crate::find::Program;
 use crate::ports::free_port;
 use crate::process::{Hello, Process};
 
+pub use cluster::NatsCluster;
+
 /// The server speaks first.
-const HELLO: Hello = Hello { say: b"", hear: &["INFO "] };
+pub(crate) const HELLO: Hello = Hello { say: b"", hear: &["INFO "] };
+
+/// Writes the configuration of a server with JetStream beside its data, and gives what names it.
+pub(crate) fn arguments(data: &Path, port: u16, more: &str) -> Result<Vec<String>> {
+    let store = data.join("jetstream");
+    let text = format!(
+        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", max_file_store: 4G }}\n{more}\n",
+        store.display()
+    );
+    let file = data.join("nats.conf");
+    std::fs::write(&file, text).doing("write a configuration")?;
+    Ok(vec!["-c".into(), file.display().to_string()])
+}
 
 /// A NATS server with JetStream.
 #[derive(Debug)]
@@ -29,16 +47,7 @@ impl NatsServer {
     /// Where there is no server, or it does not start with this.
     pub async fn with(more: &str) -> Result<Self> {
         let (found, port) = (Program::Nats.find()?, free_port()?);
-        let process = Process::start(found, port, HELLO, |data| {
-            let store = data.join("jetstream");
-            let text = format!(
-                "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", max_file_store: 4G }}\n{more}\n",
-                store.display()
-            );
-            let file = data.join("nats.conf");
-            std::fs::write(&file, text).doing("write a configuration")?;
-            Ok(vec!["-c".into(), file.display().to_string()])
-        });
+        let process = Process::start(found, port, HELLO, |data| arguments(data, port, more));
         process.await.map(Self)
     }
 

@@ -1,0 +1,132 @@
+//! Commands and their answers.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, Value};
+
+use crate::error::{Failure, odd};
+
+/// A connection. Clones share it, and it ends with the last of them.
+pub(crate) type Connection = MultiplexedConnection;
+
+/// One command and its answer.
+///
+/// Cancel safe in that nothing breaks; the command may have been executed.
+pub(crate) async fn ask(
+    connection: &mut Connection,
+    command: &Cmd,
+    wait: Duration,
+) -> Result<Value, Failure> {
+    match tokio::time::timeout(wait, connection.send_packed_command(command)).await {
+        Ok(answer) => checked(answer?),
+        Err(_) => Err(Failure::unanswered("no answer came in time")),
+    }
+}
+
+/// Several commands and their answers, sent at once. What the server refused stands among the answers. A pipeline that
+/// is atomic has one answer: those of all its commands, or its failure.
+pub(crate) async fn ask_all(
+    connection: &mut Connection,
+    commands: &Pipeline,
+    wait: Duration,
+) -> Result<Vec<Value>, Failure> {
+    let (skip, count) = if commands.is_transaction() { (commands.len() + 1, 1) } else { (0, commands.len()) };
+    let answer = connection.send_packed_commands(commands, skip, count);
+    let answers = match tokio::time::timeout(wait, answer).await {
+        Ok(answers) => answers?,
+        Err(_) => return Err(Failure::unanswered("no answer came in time")),
+    };
+    if !commands.is_transaction() {
+        return Ok(answers);
+    }
+    match answers.into_iter().next() {
+        Some(Value::Array(answers)) => Ok(answers),
+        Some(Value::ServerError(cause)) => Err(cause.into()),
+        other => Err(odd(&format!("a transaction answered {}", kind(other.as_ref())))),
+    }
+}
+
+/// An answer that is not the server's refusal.
+pub(crate) fn checked(answer: Value) -> Result<Value, Failure> {
+    match answer {
+        Value::ServerError(cause) => Err(cause.into()),
+        answer => Ok(answer),
+    }
+}
+
+/// Of what kind an answer is: never what it holds, which may be anything.
+pub(crate) fn kind(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "nothing",
+        Some(Value::Nil) => "nil",
+        Some(Value::Int(_)) => "a number",
+        Some(Value::BulkString(_) | Value::SimpleString(_) | Value::Okay | Value::VerbatimString { .. }) => {
+            "a text"
+        }
+        Some(Value::Array(_) | Value::Set(_)) => "a list",
+        Some(Value::Map(_)) => "a map",
+        Some(Value::ServerError(_)) => "an error",
+        Some(_) => "something odd",
+    }
+}
+
+/// A list of answers.
+pub(crate) fn list(value: Value) -> Result<Vec<Value>, Failure> {
+    match value {
+        Value::Array(items) | Value::Set(items) => Ok(items),
+        Value::Nil => Ok(Vec::new()),
+        Value::ServerError(cause) => Err(cause.into()),
+        other => Err(odd(&format!("{} where a list was due", kind(Some(&other))))),
+    }
+}
+
+/// Pairs: a map of RESP3, or a flat list of RESP2.
+pub(crate) fn pairs(value: Value) -> Result<Vec<(Value, Value)>, Failure> {
+    match value {
+        Value::Map(pairs) => Ok(pairs),
+        Value::Array(items) if items.len().is_multiple_of(2) => {
+            let mut pairs = Vec::with_capacity(items.len() / 2);
+            let mut items = items.into_iter();
+            while let (Some(name), Some(value)) = (items.next(), items.next()) {
+                pairs.push((name, value));
+            }
+            Ok(pairs)
+        }
+        Value::Nil => Ok(Vec::new()),
+        other => Err(odd(&format!("{} where pairs were due", kind(Some(&other))))),
+    }
+}
+
+/// The bytes of a text; `None` for nil.
+pub(crate) fn bytes(value: Value) -> Result<Option<Vec<u8>>, Failure> {
+    match value {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::SimpleString(text) => Ok(Some(text.into_bytes())),
+        Value::VerbatimString { text, .. } => Ok(Some(text.into_bytes())),
+        Value::Okay => Ok(Some(b"OK".to_vec())),
+        Value::Int(number) => Ok(Some(number.to_string().into_bytes())),
+        Value::Nil => Ok(None),
+        Value::ServerError(cause) => Err(cause.into()),
+        other => Err(odd(&format!("{} where a text was due", kind(Some(&other))))),
+    }
+}
+
+/// A text.
+pub(crate) fn text(value: Value) -> Result<String, Failure> {
+    let bytes = bytes(value)?.ok_or_else(|| odd("nil where a text was due"))?;
+    String::from_utf8(bytes).map_err(|_| odd("a text that is not UTF-8"))
+}
+
+/// A count; `None` for nil.
+pub(crate) fn number(value: Value) -> Result<Option<u64>, Failure> {
+    match value {
+        Value::Int(number) => u64::try_from(number).map(Some).map_err(|_| odd("a count below zero")),
+        Value::Nil => Ok(None),
+        Value::ServerError(cause) => Err(cause.into()),
+        other => {
+            let digits = text(other)?;
+            digits.parse().map(Some).map_err(|_| odd("a text where a count was due"))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The queue between the task that reads a connection and the engine: bounded, and it never makes that task wait.
+//!
+//! What is not read from the connection waits at the server, which cuts a slow client off. So everything is read at
+//! once, and what does not fit here is dropped here, where it can be counted.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use agora_core::Result;
+use agora_core::transport::{Inbound, Raw};
+use tokio::sync::Notify;
+
+use crate::error::closed;
+
+/// The most messages that wait in one subscription for its reader. Further ones are dropped, counted, and told as
+/// [`Inbound::Dropped`] at the place where they would have stood.
+pub const INBOX_MESSAGES_MAX: usize = 16 << 10;
+/// The most bytes that wait in one subscription for its reader: 8 MiB. Beyond it messages are dropped in the same
+/// way. One message is always taken, whatever its size.
+pub const INBOX_BYTES_MAX: usize = 8 << 20;
+/// What a waiting message takes besides its payload, roughly.
+const OVERHEAD_BYTES: usize = 128;
+
+/// Filled as messages arrive, emptied by one reader.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    filled: Notify,
+    messages_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Inbound>,
+    messages: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
+        Self { state: Mutex::default(), filled: Notify::new(), messages_max, bytes_max }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message, or counts it as dropped where there is no room.
+    pub(crate) fn push(&self, message: Raw) {
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        let size = size_of(&message);
+        let fits =
+            state.messages == 0 || state.messages < self.messages_max && state.bytes + size <= self.bytes_max;
+        if fits {
+            state.messages += 1;
+            state.bytes += size;
+            state.waiting.push_back(Inbound::Message(message));
+        } else if let Some(Inbound::Dropped(Some(count))) = state.waiting.back_mut() {
+            // There is at most one such mark between two messages, so the marks are bounded by the messages.
+            *count += 1;
+        } else {
+            state.waiting.push_back(Inbound::Dropped(Some(1)));
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Tells the reader that messages may have been missed. Marks that follow each other are one.
+    pub(crate) fn resubscribed(&self) {
+        let mut state = self.state();
+        if state.closed || matches!(state.waiting.back(), Some(Inbound::Resubscribed)) {
+            return;
+        }
+        // Behind `Dropped` comes at most one mark, and a flapping link cannot add more than one for each message.
+        state.waiting.push_back(Inbound::Resubscribed);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Takes nothing more. What waits can still be read; then reading fails.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Waits for something, and moves at most `messages_max` to `into`.
+    ///
+    /// Cancel safe: between the wait and the return nothing is awaited.
+    pub(crate) async fn recv(&self, messages_max: usize, into: &mut Vec<Inbound>) -> Result<()> {
+        loop {
+            {
+                let mut state = self.state();
+                let count = state.waiting.len().min(messages_max.max(1));
+                if count > 0 {
+                    let taken: Vec<Inbound> = state.waiting.drain(..count).collect();
+                    for message in &taken {
+                        if let Inbound::Message(raw) = message {
+                            state.messages -= 1;
+                            state.bytes -= size_of(raw);
+                        }
+                    }
+                    into.extend(taken);
+                    return Ok(());
+                }
+                if state.closed {
+                    return Err(closed().operation("recv"));
+                }
+            }
+            // A notification that came between the look and the wait is kept by `Notify`.
+            self.filled.notified().await;
+        }
+    }
+}
+
+fn size_of(message: &Raw) -> usize {
+    message.payload.len() + OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use agora_core::ErrorKind;
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn message(byte: u8, len: usize) -> Raw {
+        Raw { payload: Bytes::from(vec![byte; len]), lane: 0, key: None, headers: Vec::new(), time: None }
+    }
+
+    /// What arrived, as text: `1 2 d3 r`.
+    async fn read(queue: &Queue, max: usize) -> String {
+        let mut into = Vec::new();
+        queue.recv(max, &mut into).await.unwrap();
+        let words = into.iter().map(|inbound| match inbound {
+            Inbound::Message(raw) => raw.payload[0].to_string(),
+            Inbound::Dropped(Some(count)) => format!("d{count}"),
+            Inbound::Dropped(None) => "d?".into(),
+            Inbound::Resubscribed => "r".into(),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_counted_where_it_would_have_stood() {
+        let queue = Queue::new(2, 1 << 20);
+        for byte in 1..=5 {
+            queue.push(message(byte, 1));
+        }
+        assert_eq!(read(&queue, 1).await, "1");
+        queue.push(message(6, 1));
+        queue.push(message(7, 1));
+        assert_eq!(read(&queue, 100).await, "2 d3 6 d1");
+        queue.push(message(8, 1));
+        assert_eq!(read(&queue, 100).await, "8");
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_too_but_one_message_always_fits() {
+        let queue = Queue::new(100, 1000);
+        queue.push(message(1, 5000));
+        queue.push(message(2, 1));
+        assert_eq!(read(&queue, 100).await, "1 d1");
+        queue.push(message(3, 500));
+        queue.push(message(4, 500));
+        queue.push(message(5, 100));
+        assert_eq!(read(&queue, 100).await, "3 d1 5");
+    }
+
+    #[tokio::test]
+    async fn interruptions_in_a_row_are_one() {
+        let queue = Queue::new(1, 1000);
+        queue.resubscribed();
+        queue.resubscribed();
+        queue.push(message(1, 1));
+        queue.push(message(2, 1));
+        queue.resubscribed();
+        queue.resubscribed();
+        assert_eq!(read(&queue, 100).await, "r 1 d1 r");
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_read_before_the_end() {
+        let queue = Queue::new(10, 1000);
+        queue.push(message(1, 1));
+        queue.close();
+        queue.push(message(2, 1));
+        assert_eq!(read(&queue, 100).await, "1");
+        let error = queue.recv(1, &mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_read_loses_nothing() {
+        let queue = Queue::new(10, 1000);
+        let mut into = Vec::new();
+        {
+            let mut reading = std::pin::pin!(queue.recv(10, &mut into));
+            let waker = std::task::Waker::noop();
+            assert!(reading.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+            queue.push(message(1, 1));
+        }
+        assert!(into.is_empty());
+        assert_eq!(read(&queue, 100).await, "1");
+    }
+}

@@ -1,0 +1,273 @@
+//! The reader of a log: one connection, one question at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agora_core::id::TopicName;
+use agora_core::transport::{BoxFuture, FromLog, LogInbox, LogStart, Raw};
+use agora_core::{ErrorKind, Result};
+use async_trait::async_trait;
+use redis::{Pipeline, Value, cmd};
+
+use super::judge::{Reading, Verdict};
+use super::look::{LOOK, Look};
+use crate::call::{Connection, ask_all, bytes, checked, list, pairs};
+use crate::error::{Failure, closed, odd};
+use crate::place::Id;
+use crate::record;
+use crate::shared::Shared;
+
+/// How long the server waits for something new before it answers with nothing. So often a reader that waits sees
+/// whether the log is still the one that it reads.
+const BLOCK: Duration = Duration::from_secs(1);
+/// The most records that are asked for at once, and about how many bytes of them. A reader begins with as many as are
+/// taken from it at once, and asks for more while it only catches up.
+const COUNT_MAX: usize = 256;
+const BYTES_TARGET: usize = 1 << 20;
+
+/// An entry of a stream.
+pub(crate) struct Entry {
+    pub(crate) id: Id,
+    pub(crate) raw: Raw,
+    pub(crate) stamp: u64,
+}
+
+/// Reads a list of entries. One that was deleted while it was claimed has no fields, and is left out.
+pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::new();
+    for entry in list(answer)? {
+        let mut parts = match entry {
+            Value::Nil => continue,
+            entry => list(entry)?.into_iter(),
+        };
+        let (id, fields) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let id = Id::parse(&bytes(id)?.unwrap_or_default()).ok_or_else(|| odd("an entry without a place"))?;
+        if fields == Value::Nil {
+            continue;
+        }
+        let mut read = Vec::new();
+        for (name, value) in pairs(fields)? {
+            read.push((bytes(name)?.unwrap_or_default(), bytes(value)?.unwrap_or_default()));
+        }
+        let (raw, stamp) = record::read(id, read);
+        entries.push(Entry { id, raw, stamp });
+    }
+    Ok(entries)
+}
+
+/// Opens a log for reading: with the first records, read in one step with a look at the whole.
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    topic: &TopicName,
+    from: LogStart,
+) -> Result<Box<dyn LogInbox>> {
+    let opening = async {
+        let mut connection = shared.dial(Some(topic), true, None).await?;
+        if shared.route.reads_replica(shared, topic).await {
+            crate::call::ask(&mut connection, &cmd("READONLY"), shared.config.timeout).await?;
+        }
+        let (stream, settings) = (shared.names.stream(topic), shared.names.settings(topic));
+        let (start, word) = match &from {
+            LogStart::Earliest => (Id::ZERO, "XRANGE"),
+            LogStart::Last => (Id::ZERO, "XREVRANGE"),
+            LogStart::Time(time) => (Id::at_time(*time), "XRANGE"),
+            LogStart::At(position) => (Id::from(*position), "XRANGE"),
+        };
+        let mut commands = Pipeline::new();
+        commands.atomic();
+        commands.cmd("EVAL_RO").arg(LOOK).arg(2).arg(&stream).arg(&settings);
+        let range = commands.cmd(word).arg(&stream);
+        match word {
+            "XREVRANGE" => range.arg("+").arg("-").arg("COUNT").arg(1),
+            // The first shows what follows; the others are read when they are asked for.
+            _ => range.arg(start.to_string()).arg("+").arg("COUNT").arg(1),
+        };
+        let mut answers = ask_all(&mut connection, &commands, shared.config.timeout).await?.into_iter();
+        let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
+        let (look, read) = (Look::read(answer()?)?, entries(answer()?)?);
+        Ok(Reader::new(shared, connection, stream, settings, &from, start, look, read))
+    };
+    let opened = shared.unless_ended(opening).await;
+    match opened {
+        Ok(reader) => Ok(Box::new(reader)),
+        Err(failure) => {
+            shared.suspect(&failure);
+            Err(failure.of_idempotent())
+        }
+    }
+}
+
+type Answer = Result<(Vec<Entry>, Look), Failure>;
+
+struct Reader {
+    shared: Arc<Shared>,
+    connection: Connection,
+    stream: String,
+    settings: String,
+    reading: Reading,
+    /// What was read and not yet taken.
+    waiting: VecDeque<FromLog>,
+    /// The question that is open. It is kept here, so that nothing is lost where `recv` is dropped.
+    question: Option<BoxFuture<Answer>>,
+    /// Everything was told that was there: the next question waits for something new.
+    at_end: bool,
+    count: usize,
+    interrupted: bool,
+}
+
+impl Reader {
+    #[allow(clippy::too_many_arguments, reason = "what one step has found out")]
+    fn new(
+        shared: &Arc<Shared>,
+        connection: Connection,
+        stream: String,
+        settings: String,
+        from: &LogStart,
+        start: Id,
+        look: Look,
+        read: Vec<Entry>,
+    ) -> Self {
+        let ids: Vec<Id> = read.iter().map(|entry| entry.id).collect();
+        let (reading, is_end) = match from {
+            // What was newest is a mark, and the end is told behind it, whatever came meanwhile.
+            LogStart::Last => (Reading::begin(look.counts().last, &[], &look).0, true),
+            _ => Reading::begin(start, &ids, &look),
+        };
+        let mut reader = Self {
+            shared: Arc::clone(shared),
+            connection,
+            stream,
+            settings,
+            reading,
+            waiting: VecDeque::new(),
+            question: None,
+            at_end: false,
+            count: 1,
+            interrupted: false,
+        };
+        if *from == LogStart::Earliest && look.counts().is_whole() {
+            reader.waiting.push_back(FromLog::Beginning { lane: 0 });
+        }
+        reader.take(read, is_end);
+        reader
+    }
+
+    /// Takes over what was read.
+    fn take(&mut self, read: Vec<Entry>, is_end: bool) {
+        if !read.is_empty() {
+            let bytes: usize = read.iter().map(|entry| entry.raw.payload.len()).sum();
+            let most = (BYTES_TARGET / (bytes / read.len()).max(1)).min(COUNT_MAX);
+            let grown = if is_end { 1 } else { self.count * 2 };
+            self.count = grown.min(most).max(1);
+        }
+        let is_news = !read.is_empty() || !self.at_end;
+        for entry in read {
+            let Entry { id, raw, stamp } = entry;
+            self.waiting.push_back(FromLog::Record { raw, at: id.into(), stamp });
+        }
+        if is_end && is_news {
+            self.waiting.push_back(FromLog::CaughtUp { lane: 0 });
+        }
+        self.at_end = is_end;
+    }
+
+    /// Asks for what comes next, and looks at the whole right behind it.
+    fn ask(&self, records_max: usize) -> BoxFuture<Answer> {
+        let mut connection = self.connection.clone();
+        let mut commands = Pipeline::new();
+        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count.max(records_max.clamp(1, COUNT_MAX)));
+        let mut wait = self.shared.config.timeout;
+        if self.at_end {
+            read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            wait = BLOCK + self.shared.probe_wait();
+        }
+        read.arg("STREAMS").arg(&self.stream).arg(self.reading.at.to_string());
+        commands.cmd("EVAL_RO").arg(LOOK).arg(2).arg(&self.stream).arg(&self.settings);
+        Box::pin(async move {
+            let mut answers = ask_all(&mut connection, &commands, wait).await?.into_iter();
+            let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
+            let (read, look) = (answer()?, answer()?);
+            let of_stream = pairs_or_lists(read)?;
+            Ok((entries(of_stream)?, Look::read(look)?))
+        })
+    }
+
+    fn answered(&mut self, answer: Answer) -> Result<()> {
+        let (read, look) = match answer {
+            Ok(answer) => answer,
+            Err(failure) => {
+                self.shared.suspect(&failure);
+                if matches!(
+                    failure.error.kind(),
+                    ErrorKind::Unauthorized | ErrorKind::Config | ErrorKind::Unsupported
+                ) {
+                    return Err(failure.error);
+                }
+                tracing::debug!(error = %failure.error, "the reading of a log was interrupted");
+                self.interrupted = true;
+                return Ok(());
+            }
+        };
+        let ids: Vec<Id> = read.iter().map(|entry| entry.id).collect();
+        match self.reading.judge(&ids, &look) {
+            Verdict::Follows { is_end } => self.take(read, is_end),
+            Verdict::Trimmed { is_end } => {
+                self.waiting.push_back(FromLog::Trimmed { lane: 0 });
+                self.at_end = false;
+                self.take(read, is_end);
+            }
+            Verdict::Other => {
+                tracing::warn!(stream = %self.stream, "the log is not the one that was read before, or was rewound");
+                self.interrupted = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The entries of the one stream that was asked for: `XREAD` answers with a map in RESP3, and with pairs in RESP2.
+fn pairs_or_lists(answer: Value) -> Result<Value, Failure> {
+    match answer {
+        Value::Nil => Ok(Value::Nil),
+        Value::Map(streams) => Ok(streams.into_iter().next().map(|(_, entries)| entries).unwrap_or_default()),
+        answer => {
+            let first = list(answer)?.into_iter().next().unwrap_or_default();
+            Ok(list(first)?.into_iter().nth(1).unwrap_or_default())
+        }
+    }
+}
+
+#[async_trait]
+impl LogInbox for Reader {
+    async fn recv(&mut self, records_max: usize, into: &mut Vec<FromLog>) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            if shared.is_closed() {
+                return Err(closed().operation("recv"));
+            }
+            if !self.waiting.is_empty() {
+                let count = self.waiting.len().min(records_max.max(1));
+                into.extend(self.waiting.drain(..count));
+                return Ok(());
+            }
+            if self.interrupted {
+                into.push(FromLog::Interrupted);
+                return Ok(());
+            }
+            let question = match self.question.take() {
+                Some(question) => question,
+                None => self.ask(records_max),
+            };
+            let question = self.question.insert(question);
+            tokio::select! {
+                biased;
+                () = shared.ended() => return Err(closed().operation("recv")),
+                answer = question => {
+                    self.question = None;
+                    self.answered(answer)?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Publishing: in call order, on one task per topic, with a deadline that holds while the server is silent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use agora_core::id::TopicName;
+use agora_core::transport::{Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind, TopicSettings};
+use agora_core::{Error, ErrorKind};
+use redis::{Cmd, Pipeline, Value, cmd};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::call::{ask_all, bytes, checked};
+use crate::error::{Failure, closed, error};
+use crate::place::Id;
+use crate::record;
+use crate::shared::{Shared, Tries, lock};
+
+/// The most calls of `publish` that wait for the sender of one topic. A further one fails at once with `QueueFull`, and
+/// nothing of it is sent.
+pub const QUEUE_CALLS_MAX: usize = 1024;
+/// Calls that wait are sent together up to about so many messages and bytes.
+const BATCH_FRAMES_MAX: usize = 512;
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Where the calls for one topic go.
+pub(crate) type Sender = mpsc::Sender<Call>;
+
+/// One call of `publish`.
+pub(crate) struct Call {
+    frames: Vec<OutFrame>,
+    by: Instant,
+    /// Has the sender begun, or has the caller given up? Whoever is first decides.
+    claimed: Arc<AtomicBool>,
+    done: oneshot::Sender<Result<(), PublishFailed>>,
+}
+
+fn claim(claimed: &AtomicBool) -> bool {
+    !claimed.swap(true, Ordering::AcqRel)
+}
+
+fn late() -> Error {
+    error(ErrorKind::Timeout, "the deadline passed before the message was sent")
+}
+
+fn not_stored(error: Error) -> PublishFailed {
+    PublishFailed { accepted: 0, outcome: Outcome::NotStored, error: error.operation("publish") }
+}
+
+/// Hands the frames to the sender of their topic now, so that the order of the calls is the order on the wire, and
+/// returns a future that waits for the answer.
+pub(crate) fn publish(
+    shared: &Arc<Shared>,
+    to: &Address,
+    frames: Vec<OutFrame>,
+    by: Instant,
+) -> BoxFuture<Result<(), PublishFailed>> {
+    let (done, waiting) = oneshot::channel();
+    let claimed = Arc::new(AtomicBool::new(false));
+    let call = Call { frames, by, claimed: Arc::clone(&claimed), done };
+    if let Err(error) = submit(shared, to, call) {
+        let error = error.context("topic", &to.topic);
+        return Box::pin(async move { Err(not_stored(error)) });
+    }
+    let shared = Arc::clone(shared);
+    Box::pin(async move {
+        let unknown = |error: Error| PublishFailed {
+            accepted: 0,
+            outcome: Outcome::Unknown,
+            error: error.operation("publish"),
+        };
+        match timeout_at(by, waiting).await {
+            Ok(Ok(result)) => result,
+            // The sender ended: the transport was closed.
+            Ok(Err(_)) if claim(&claimed) || !shared.is_closed() => Err(not_stored(shared.down())),
+            Ok(Err(_)) => Err(unknown(closed())),
+            Err(_) if claim(&claimed) => Err(not_stored(late())),
+            Err(_) => Err(unknown(
+                error(ErrorKind::OutcomeUnknown, "the deadline passed while the server was asked")
+                    .help("the server is slow or does not answer; see the link's state"),
+            )),
+        }
+    })
+}
+
+/// Puts a call into the queue of its topic's sender, which is started where there is none.
+fn submit(shared: &Arc<Shared>, to: &Address, call: Call) -> Result<(), Error> {
+    if shared.is_closed() {
+        return Err(closed());
+    }
+    if to.lane != 0 {
+        return Err(error(ErrorKind::Config, "no such lane: topics of this backend have one")
+            .context("lane", to.lane));
+    }
+    let bytes_max = shared.capabilities.message_bytes_max;
+    if let Some(frame) = call.frames.iter().find(|frame| frame.payload.len() > bytes_max) {
+        return Err(error(ErrorKind::TooLarge, "a message is larger than this backend takes")
+            .context("bytes", frame.payload.len())
+            .context("allowed", bytes_max));
+    }
+    let mut senders = lock(&shared.senders);
+    let sender = senders.entry(to.topic.clone()).or_insert_with(|| {
+        let (sender, calls) = mpsc::channel(QUEUE_CALLS_MAX);
+        shared.spawn(run(Arc::clone(shared), to.topic.clone(), calls));
+        sender
+    });
+    match sender.try_send(call) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(_)) => {
+            Err(error(ErrorKind::QueueFull, "too many publishes wait for the server")
+                .context("allowed", QUEUE_CALLS_MAX))
+        }
+        Err(TrySendError::Closed(_)) => Err(closed()),
+    }
+}
+
+/// The sender of one topic: one batch after the other, so that nothing overtakes what failed.
+async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Call>) {
+    let mut pen = Pen::new(&shared, &topic);
+    let mut next = None;
+    loop {
+        let first = match next.take() {
+            Some(call) => call,
+            None => match calls.recv().await {
+                Some(call) => call,
+                None => return,
+            },
+        };
+        let mut batch = Vec::new();
+        let (mut frames, mut bytes) = (0, 0);
+        let mut call = Some(first);
+        while let Some(one) = call.take() {
+            let size: usize = one.frames.iter().map(|frame| frame.payload.len()).sum();
+            let fits = batch.is_empty()
+                || frames + one.frames.len() <= BATCH_FRAMES_MAX && bytes + size <= BATCH_BYTES_MAX;
+            if !fits {
+                next = Some(one);
+                break;
+            }
+            let wanted = !one.done.is_closed();
+            if !wanted || one.by <= Instant::now() || !claim(&one.claimed) {
+                let _ = one.done.send(Err(not_stored(late())));
+            } else {
+                (frames, bytes) = (frames + one.frames.len(), bytes + size);
+                batch.push(one);
+            }
+            call = calls.try_recv().ok();
+        }
+        if !batch.is_empty() {
+            send(&shared, &topic, &mut pen, batch).await;
+        }
+    }
+}
+
+/// Sends a batch, and tells each call what became of its part.
+async fn send(shared: &Shared, topic: &TopicName, pen: &mut Pen, batch: Vec<Call>) {
+    pen.settings = shared.settings_of(topic);
+    let commands = pen.write(batch.iter().flat_map(|call| &call.frames));
+    let answers =
+        if commands.is_empty() { Ok(Vec::new()) } else { deliver(shared, topic, &commands, &batch).await };
+    let mut answers = match answers {
+        Ok(answers) => answers.into_iter(),
+        Err(failure) => {
+            let failed = PublishFailed {
+                accepted: 0,
+                outcome: failure.outcome,
+                error: failure.error.operation("publish").context("topic", topic),
+            };
+            for call in batch {
+                let _ = call.done.send(Err(failed.clone()));
+            }
+            return;
+        }
+    };
+    // After the first that failed, the others of the batch may stand in the log before it: they are not accepted, so
+    // that the engine sends them again, in order.
+    let mut failed: Option<Failure> = None;
+    for call in batch {
+        let mut accepted = 0;
+        let began = failed.is_some();
+        for _ in &call.frames {
+            match answers.next().map(checked) {
+                Some(Ok(answer)) if failed.is_none() => {
+                    pen.written(answer);
+                    accepted += 1;
+                }
+                Some(Err(failure)) if failed.is_none() => failed = Some(failure),
+                _ => {}
+            }
+        }
+        let result = match &failed {
+            None => Ok(()),
+            Some(failure) => {
+                shared.suspect(failure);
+                let only_refused = !began && accepted + 1 == call.frames.len();
+                let outcome = if only_refused { Outcome::NotStored } else { Outcome::Unknown };
+                let error = failure.error.clone().operation("publish").context("topic", topic);
+                Err(PublishFailed { accepted, outcome, error })
+            }
+        };
+        let _ = call.done.send(result);
+    }
+}
+
+/// Gets the answers of the server to a batch. What was certainly not executed is tried again until the first deadline.
+async fn deliver(
+    shared: &Shared,
+    topic: &TopicName,
+    commands: &Pipeline,
+    batch: &[Call],
+) -> Result<Vec<Value>, Failure> {
+    let by = batch.iter().map(|call| call.by).min().unwrap_or_else(Instant::now);
+    let mut tries = Tries::new(shared, by);
+    loop {
+        let asked = async {
+            let mut connection = shared.connection(Some(topic)).await?;
+            ask_all(&mut connection, commands, shared.config.timeout).await
+        };
+        // Refusals of single commands stand among the answers. Where the first is refused for a reason that passes,
+        // so are the others.
+        let failure = match asked.await {
+            Ok(mut answers) => match answers.first_mut().map(std::mem::take).map(checked) {
+                Some(Ok(first)) => {
+                    answers[0] = first;
+                    return Ok(answers);
+                }
+                Some(Err(failure)) if failure.passes && answers.iter().skip(1).all(is_refusal) => failure,
+                Some(Err(failure)) if answers.len() == 1 => return Err(failure),
+                Some(Err(failure)) => Failure { outcome: Outcome::Unknown, ..failure },
+                None => return Ok(answers),
+            },
+            Err(failure) => failure,
+        };
+        tries.after(failure).await?;
+    }
+}
+
+fn is_refusal(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(_))
+}
+
+/// Writes the commands of one topic.
+struct Pen {
+    channel: String,
+    publish: &'static str,
+    stream: String,
+    settings: Option<TopicSettings>,
+    stamps: record::Stamps,
+    /// The place of the entry that was appended last: the server's own time, by which it trims.
+    last: Id,
+}
+
+impl Pen {
+    fn new(shared: &Shared, topic: &TopicName) -> Self {
+        Self {
+            channel: shared.names.channel(topic),
+            publish: shared.route.publish(),
+            stream: shared.names.stream(topic),
+            settings: None,
+            stamps: record::Stamps::new(),
+            last: Id::ZERO,
+        }
+    }
+
+    fn write<'a>(&mut self, frames: impl Iterator<Item = &'a OutFrame>) -> Pipeline {
+        let mut commands = Pipeline::new();
+        let is_log = self.settings.is_some_and(|settings| settings.kind == TopicKind::Log);
+        for frame in frames {
+            if is_log {
+                let command = self.append(frame, commands.is_empty());
+                commands.add_command(command);
+            } else {
+                let mut command = cmd(self.publish);
+                command.arg(&self.channel).arg(&frame.payload[..]);
+                commands.add_command(command);
+            }
+        }
+        if is_log && commands.len() > 1 {
+            // All or nothing: a refusal in the middle, such as of a full memory, would change the order.
+            commands.atomic();
+        }
+        commands
+    }
+
+    fn append(&mut self, frame: &OutFrame, is_first: bool) -> Cmd {
+        let mut command = cmd("XADD");
+        command.arg(&self.stream);
+        let retention = self.settings.and_then(|settings| settings.retention);
+        // Once a batch is often enough. By the server's own clock: one's own may be wrong.
+        if let Some(retention) = retention
+            && is_first
+            && self.last > Id::ZERO
+        {
+            command.arg("MINID").arg("~").arg(self.last.ms.saturating_sub(millis(retention)));
+        }
+        command.arg("*");
+        record::write(&mut command, frame, self.stamps.next());
+        command
+    }
+
+    /// An entry was appended.
+    fn written(&mut self, answer: Value) {
+        if let Value::BulkString(_) = &answer
+            && let Ok(Some(id)) = bytes(answer)
+            && let Some(id) = Id::parse(&id)
+        {
+            self.last = id;
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
