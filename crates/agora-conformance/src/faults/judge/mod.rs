@@ -80,6 +80,9 @@ impl Judge {
             What::Publish { value, .. } => {
                 self.outcomes.insert(*value, None);
                 self.stands.entry((value.life, value.topic)).or_default().tried += 1;
+                if self.probing {
+                    self.probes.insert(*value);
+                }
             }
             What::Published(value, outcome) => self.published(at, *value, *outcome),
             What::Subscribe { sub, life, topics, own, .. } => {
@@ -149,9 +152,6 @@ impl Judge {
             stand.accepted = stand.accepted.max(seq);
             self.groups.accepted(value, seq);
             self.is_value(at, value.life, value.topic, seq, value);
-            if self.probing {
-                self.probes.insert(value);
-            }
         }
     }
 
@@ -273,7 +273,8 @@ impl Judge {
                     owed.push(format!("{sub} is owed {of} {topic} up to {next}, and stands at {at}"));
                 }
             }
-            for value in &self.probes {
+            let accepted = |value: &&Value| matches!(self.outcomes.get(value), Some(Some(Ok(_))));
+            for value in self.probes.iter().filter(accepted) {
                 let wants =
                     reading.topics.contains(&value.topic) && (reading.own || value.life != reading.life);
                 if wants && !reading.probes.contains(value) {
