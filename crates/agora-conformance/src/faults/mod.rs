@@ -89,6 +89,9 @@ impl std::fmt::Debug for FaultCase {
     }
 }
 
+/// The variable that keeps the histories of cases that pass, too: for who wants to see what happens.
+pub const KEEP: &str = "AGORA_FAULTS_KEEP";
+
 /// Plays a case on a world of its own. The error is for the person who reads the test: what was wrong, and in which file
 /// of `directory` the history is.
 ///
@@ -98,18 +101,20 @@ pub async fn play(
     world: Arc<dyn World>,
     name: &str,
     on: On,
-    case: fn(Run) -> BoxFuture<Verdict>,
+    case: impl FnOnce(Run) -> BoxFuture<Verdict>,
     directory: &Path,
 ) -> Result<(), String> {
     let name = format!("{}-{}-{name}", world.name(), on.as_str());
     let run = Run::new(world, on.settings()).map_err(|fault| format!("{name}: {fault:?}"))?;
     let verdict = case(run.clone()).await;
     run.end().await;
-    let Err(fault) = verdict else { return Ok(()) };
+    if verdict.is_ok() && std::env::var_os(KEEP).is_none() {
+        return Ok(());
+    }
     let path = directory.join(format!("{name}.txt"));
     let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, run.text()));
     let at = written.map_or_else(|error| format!("not written: {error}"), |()| path.display().to_string());
-    let (Fault::Broken(what) | Fault::NotHere(what)) = fault;
+    let Err(Fault::Broken(what) | Fault::NotHere(what)) = verdict else { return Ok(()) };
     Err(format!("{name}: {what}\nIts history: {at}"))
 }
 
