@@ -4,6 +4,7 @@
 //! each is set up and how many cases it must pass.
 #![forbid(unsafe_code)]
 
+pub mod faults;
 mod nats;
 mod redis;
 mod zenoh;

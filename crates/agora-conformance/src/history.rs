@@ -306,6 +306,8 @@ pub enum What {
     Log(LogWhat),
     /// Something happened in a group.
     Group(GroupWhat),
+    /// What was done to a real server or network, or seen of one, in words: the judge does not read it.
+    Remark(String),
 }
 
 /// Something that happened, and when.

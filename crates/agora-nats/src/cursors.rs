@@ -4,6 +4,7 @@
 //! Both `take` and `save` write only over the revision that they have read, so that of two who take one name at once one
 //! gets it, and whoever has lost it cannot save.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agora_core::id::TopicName;
@@ -13,6 +14,7 @@ use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::kv::{self, Operation, Store};
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use crate::api;
 use crate::error::{error, from_request, lost};
@@ -25,7 +27,12 @@ use crate::streams;
 const TAKE_TRIES: usize = 64;
 
 /// Where the cursors are.
-pub(crate) struct Cursors(pub(crate) std::sync::Arc<Shared>);
+pub(crate) struct Cursors {
+    shared: Arc<Shared>,
+    /// Calls go one after the other, in their order: two saves of one holder would otherwise race, and the older place
+    /// could be the one that stays.
+    turn: Mutex<()>,
+}
 
 /// What stands under a key, and the revision to write over; 0 where nothing stands there.
 struct Entry {
@@ -66,6 +73,10 @@ fn stream() -> String {
 }
 
 impl Cursors {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, turn: Mutex::new(()) }
+    }
+
     /// The bucket, which is made where it is not there.
     async fn bucket(&self, session: &Session) -> Result<Store> {
         let jetstream = &session.jetstream;
@@ -74,7 +85,7 @@ impl Cursors {
         }
         // Why not? The client does not say.
         match streams::info(session, &stream()).await {
-            Err(missing) if missing.kind() == ErrorKind::NotFound && !self.0.plan.auto_create => {
+            Err(missing) if missing.kind() == ErrorKind::NotFound && !self.shared.plan.auto_create => {
                 return Err(error(ErrorKind::NotFound, "there is no bucket for cursors")
                     .context("bucket", CURSORS_BUCKET)
                     .help("make it with `nats kv add agora-cursors`; or set `nats.auto_create` to true"));
@@ -127,9 +138,10 @@ impl Cursors {
     }
 
     async fn take_over(&self, topic: &TopicName, name: &str) -> Result<(Fence, Option<Vec<u8>>)> {
-        let session = self.0.session()?;
+        let _turn = self.turn.lock().await;
+        let session = self.shared.session()?;
         let store = self.bucket(&session).await?;
-        let key = names::cursor_key(&self.0.cluster, topic, name);
+        let key = names::cursor_key(&self.shared.cluster, topic, name);
         for _ in 0..TAKE_TRIES {
             let Entry { revision, value } = self.read(&store, &key).await?;
             let fence = value.as_ref().map_or_else(first_fence, |value| value.fence.wrapping_add(1));
@@ -143,9 +155,10 @@ impl Cursors {
     }
 
     async fn save_over(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
-        let session = self.0.session()?;
+        let _turn = self.turn.lock().await;
+        let session = self.shared.session()?;
         let store = self.bucket(&session).await?;
-        let key = names::cursor_key(&self.0.cluster, topic, name);
+        let key = names::cursor_key(&self.shared.cluster, topic, name);
         let saved = Value { fence: fence.0, cursor: Some(cursor.to_vec()) };
         // A write of one's own whose answer was lost is found again, and written over.
         for _ in 0..TAKE_TRIES {

@@ -84,7 +84,7 @@ impl Held {
     }
 
     /// Those that end sooner on the server than the member was promised: they are to be kept.
-    pub(crate) fn to_keep(&mut self, now: Instant) -> Vec<(Token, String)> {
+    pub(crate) fn short_lived(&mut self, now: Instant) -> Vec<(Token, String)> {
         self.expire(now);
         let short = self.by_token.iter().filter(|(_, lease)| lease.until < lease.promised);
         short.map(|(token, lease)| (Token(*token), lease.reply.clone())).collect()
@@ -162,12 +162,12 @@ mod tests {
         let (mut held, now) = (Held::default(), Instant::now());
         let short = held.give(1, "short".into(), now, S, S);
         let long = held.give(2, "long".into(), now, S, S * 3);
-        assert_eq!(held.to_keep(now), [(long, "long".into())]);
+        assert_eq!(held.short_lived(now), [(long, "long".into())]);
         held.kept(long, now + S / 2, S);
         assert_eq!(held.reply(short, now + S), None);
         assert!(held.reply(long, now + S).is_some());
         held.kept(long, now + S, S * 9);
-        assert!(held.to_keep(now + S).is_empty(), "it lasts as long as it was promised");
+        assert!(held.short_lived(now + S).is_empty(), "it lasts as long as it was promised");
         assert_eq!(held.reply(long, now + S * 3), None);
     }
 

@@ -80,7 +80,7 @@ impl NatsTransport {
             }
         };
         tokio::spawn(keeper::run(Arc::clone(&shared), first));
-        let (cursors, operator) = (Cursors(Arc::clone(&shared)), Operator(Arc::clone(&shared)));
+        let (cursors, operator) = (Cursors::new(Arc::clone(&shared)), Operator(Arc::clone(&shared)));
         Self { shared, cursors, operator }
     }
 

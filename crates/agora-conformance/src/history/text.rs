@@ -80,6 +80,7 @@ impl Display for What {
             Self::Interrupted(life) => write!(f, "{life} is told of an interruption"),
             Self::Log(what) => what.fmt(f),
             Self::Group(what) => what.fmt(f),
+            Self::Remark(text) => write!(f, "# {text}"),
         }
     }
 }

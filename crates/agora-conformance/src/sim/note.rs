@@ -7,7 +7,7 @@ use crate::history::{Life, Topic, Value};
 
 /// See above.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(crate) struct Note {
     node: u8,
     turn: u8,
     topic: u8,
@@ -24,13 +24,13 @@ impl Event for Note {
 }
 
 impl Note {
-    pub(super) fn new(value: Value, bytes: usize) -> Self {
+    pub(crate) fn new(value: Value, bytes: usize) -> Self {
         let (node, turn, topic, n) = (value.life.node, value.life.turn, value.topic.0, value.n);
         Self { node, turn, topic, n, padding: padding(value, bytes) }
     }
 
     /// What it is; `None` where its padding is not that of what it says.
-    pub(super) fn value(&self) -> Option<Value> {
+    pub(crate) fn value(&self) -> Option<Value> {
         let life = Life { node: self.node, turn: self.turn };
         let value = Value { life, topic: Topic(self.topic), n: self.n };
         (self.padding == padding(value, self.padding.len())).then_some(value)

@@ -86,11 +86,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(super) fn broken(what: impl Into<String>) -> Self {
+    pub(crate) fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
     }
 
-    pub(super) fn not_here(why: impl Into<String>) -> Self {
+    pub(crate) fn not_here(why: impl Into<String>) -> Self {
         Self::NotHere(why.into())
     }
 }
@@ -118,7 +118,7 @@ impl From<Cannot> for Fault {
 macro_rules! ensure {
     ($condition:expr, $($what:tt)+) => {
         if !$condition {
-            return Err($crate::suite::case::Fault::broken(format!($($what)+)));
+            return Err($crate::suite::Fault::broken(format!($($what)+)));
         }
     };
 }
@@ -135,7 +135,8 @@ macro_rules! cases {
     };
 }
 
-pub(super) use {cases, ensure};
+pub(super) use cases;
+pub(crate) use ensure;
 
 /// Checks that what was found is what was promised.
 pub(super) fn same<T: PartialEq + fmt::Debug>(what: &str, found: T, promised: T) -> Verdict {

@@ -34,6 +34,7 @@ mod stage;
 mod subject;
 mod ticks;
 
+pub(crate) use case::ensure;
 pub use case::{Case, Fault, Need, Verdict};
 pub use cases::all as cases;
 pub use memory::MemorySubject;

@@ -174,7 +174,7 @@ async fn keep(session: Arc<Session>, held: Arc<Mutex<Held>>, terms: Terms) {
     let mut ticks = interval((terms.lease / 3).max(Duration::from_millis(10)));
     loop {
         ticks.tick().await;
-        let to_keep = lock(&held).to_keep(Instant::now());
+        let to_keep = lock(&held).short_lived(Instant::now());
         for (token, reply) in to_keep {
             let now = Instant::now();
             if session.client.publish(reply, Bytes::from_static(PROGRESS)).await.is_err() {

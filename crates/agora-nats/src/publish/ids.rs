@@ -77,7 +77,7 @@ mod tests {
             id: None,
             correlation: None,
         };
-        builder.push(&parts);
+        builder.push(&parts).unwrap();
         let source = SourceId { node: NodeId(7), incarnation: Incarnation(9) };
         let stamp = Stamp { source, stream: StreamId(3), seq, floor: 1, sent_us: 0 };
         OutFrame::new(builder.finish(&stamp, FrameType::Data))

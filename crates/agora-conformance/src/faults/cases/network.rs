@@ -1,0 +1,170 @@
+//! The network between a node and the server.
+
+use std::time::Duration;
+
+use super::super::judge::Rules;
+use super::super::run::Run;
+use super::super::world::LinkFault;
+use super::fault_cases;
+use crate::history::What;
+use crate::suite::{Verdict, ensure};
+
+fault_cases! {
+    ack_lost [Live, Log]
+        "An event that was stored, and whose receipt was lost, is read once; its publish succeeds later, or its outcome is unknown.";
+    cut_and_healed [Live, Log]
+        "During the cut publishes wait; afterwards readers get what they missed, or a gap.";
+    cut_one_way [Live, Log]
+        "A cut of one way is as good as one of both; afterwards all goes on.";
+    reset_often [Live, Log]
+        "Connections that are reset in the middle of a frame are made anew; every event arrives once, or is in a gap.";
+    half_open [Live, Log]
+        "A connection whose other end is gone without a word is noticed, and made anew.";
+    late_and_slow [Live, Log]
+        "It all takes longer, and nothing else.";
+    sliced [Live, Log]
+        "How bytes are cut into portions is never seen.";
+    refused_for_a_while [Live, Log]
+        "A server that takes no connection is tried again until it does.";
+}
+
+async fn ack_lost(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(5).await?;
+    reading.has(&run, 5).await?;
+    run.link(0, LinkFault::CutToClient).await?;
+    a.publish(10)?;
+    // On a live topic a node that hears nothing may hold back what it is to send: then there is no receipt to lose.
+    let arrives = reading.has(&run, 6);
+    let _ = tokio::time::timeout(Duration::from_secs(2), arrives).await;
+    run.link(0, LinkFault::Reset).await?;
+    run.link(0, LinkFault::Heal).await?;
+    run.finish(Rules::default()).await
+}
+
+async fn cut_and_healed(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    for cut in [0, 1] {
+        let publishing = (a.publish_on(Duration::from_millis(5))?, b.publish_on(Duration::from_millis(5))?);
+        let (of_a, of_b) = (at_a.events(), at_b.events());
+        at_a.has(&run, of_a + 10).await?;
+        at_b.has(&run, of_b + 10).await?;
+        run.link(cut, LinkFault::Cut).await?;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        run.link(cut, LinkFault::Heal).await?;
+        let (of_a, of_b) = (at_a.events(), at_b.events());
+        at_a.has(&run, of_a + 10).await?;
+        at_b.has(&run, of_b + 10).await?;
+        drop(publishing);
+    }
+    run.finish(Rules::default()).await
+}
+
+async fn cut_one_way(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    let publishing = (a.publish_on(Duration::from_millis(5))?, b.publish_on(Duration::from_millis(5))?);
+    for cut in [LinkFault::CutToServer, LinkFault::CutToClient] {
+        run.link(0, cut).await?;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        run.link(0, LinkFault::Heal).await?;
+        let (of_a, of_b) = (at_a.events(), at_b.events());
+        at_a.has(&run, of_a + 10).await?;
+        at_b.has(&run, of_b + 10).await?;
+    }
+    drop(publishing);
+    run.finish(Rules::default()).await
+}
+
+async fn reset_often(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    let publishing = (a.publish_on(Duration::from_millis(3))?, b.publish_on(Duration::from_millis(3))?);
+    // Numbers of bytes that end in the middle of something.
+    for (turn, bytes) in [1_u64, 40, 333, 1_001].into_iter().enumerate() {
+        let node = u8::from(turn % 2 == 1);
+        run.link(node, LinkFault::ResetAfter(bytes)).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        run.link(node, LinkFault::Heal).await?;
+        let (of_a, of_b) = (at_a.events(), at_b.events());
+        at_a.has(&run, of_a + 5).await?;
+        at_b.has(&run, of_b + 5).await?;
+    }
+    drop(publishing);
+    run.finish(Rules::default()).await
+}
+
+async fn half_open(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    a.publish_all(5).await?;
+    b.publish_all(5).await?;
+    run.link(0, LinkFault::HalfOpen).await?;
+    a.publish(5)?;
+    b.publish_all(5).await?;
+    // Both hear of what came after, without anybody's help.
+    at_a.has(&run, 6).await?;
+    at_b.has(&run, 6).await?;
+    run.finish(Rules::default()).await
+}
+
+async fn late_and_slow(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    for weather in [LinkFault::Late(Duration::from_millis(40)), LinkFault::Slow(50_000)] {
+        run.link(0, weather).await?;
+        a.publish(100)?;
+        b.publish(100)?;
+        let (of_a, of_b) = (at_a.events(), at_b.events());
+        at_a.has(&run, of_a + 50).await?;
+        at_b.has(&run, of_b + 50).await?;
+    }
+    run.link(0, LinkFault::Heal).await?;
+    run.finish(Rules::default()).await?;
+    no_publish_failed(&run)
+}
+
+async fn sliced(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    run.link(0, LinkFault::Sliced(7)).await?;
+    run.link(1, LinkFault::Sliced(1)).await?;
+    a.publish(100)?;
+    b.publish_large(20, 1000)?;
+    at_b.has(&run, 100).await?;
+    at_a.has(&run, 20).await?;
+    run.link(0, LinkFault::Heal).await?;
+    run.link(1, LinkFault::Heal).await?;
+    run.finish(Rules::default()).await?;
+    ensure!(at_a.gaps() + at_b.gaps() == 0, "something is missing, and nothing was lost");
+    no_publish_failed(&run)
+}
+
+fn no_publish_failed(run: &Run) -> Verdict {
+    let failed = run.recorder().look(|history| {
+        let failed = |what: &What| matches!(what, What::Published(_, Err(_)));
+        history.entries.iter().find(|entry| failed(&entry.what)).map(ToString::to_string)
+    });
+    ensure!(failed.is_none(), "a publish failed, and it was only slow: {failed:?}");
+    Ok(())
+}
+
+async fn refused_for_a_while(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    a.publish_all(5).await?;
+    run.link(0, LinkFault::Refuse).await?;
+    run.link(0, LinkFault::Reset).await?;
+    a.publish(5)?;
+    b.publish_all(5).await?;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    run.link(0, LinkFault::Accept).await?;
+    at_b.has(&run, 5).await?;
+    let before = at_a.events();
+    let publishing = b.publish_on(Duration::from_millis(20))?;
+    at_a.has(&run, before + 1).await?;
+    drop(publishing);
+    run.finish(Rules::default()).await
+}

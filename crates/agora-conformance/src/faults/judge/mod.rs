@@ -1,0 +1,293 @@
+//! Tells what in a history of a run on real servers breaks a promise.
+//!
+//! The checkers are those of queues in general: *lost* is what was acknowledged, not read, and not named in a gap;
+//! *unexpected* is what was read and never published; then duplicates, and the order of each source. Unlike the
+//! [judge](crate::judge) of simulations it sees no frames: how far a source stood it knows between two bounds only, what
+//! was accepted and what was tried. What it says is true all the same; it is only silent about more.
+
+mod groups;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agora_core::ErrorKind;
+
+use crate::history::{Durable, History, Life, LogWhat, Sub, Topic, Value, What};
+use crate::judge::Finding;
+use crate::ledger::Ledger;
+
+/// What a case allows beyond the rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// An event may be handled twice in a group: a lease has ended, or an acknowledgement was lost.
+    pub handled_again: bool,
+    /// A subscription may end with an error: that is what the case is about.
+    pub ends: bool,
+}
+
+/// What one subscription is.
+struct Reading {
+    life: Life,
+    topics: Vec<Topic>,
+    own: bool,
+    is_over: bool,
+    established: bool,
+    ledgers: BTreeMap<(Life, Topic), Ledger>,
+    /// What was read of what was published after everything was healed.
+    probes: BTreeSet<Value>,
+}
+
+/// How a source stands on a topic, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stand {
+    tried: u64,
+    /// The highest sequence that was accepted.
+    accepted: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Judge {
+    readings: BTreeMap<Sub, Reading>,
+    durable: BTreeMap<Durable, BTreeMap<(Life, Topic), Ledger>>,
+    stands: BTreeMap<(Life, Topic), Stand>,
+    outcomes: BTreeMap<Value, Option<Result<Option<u64>, ErrorKind>>>,
+    seqs: BTreeMap<(Life, Topic, u64), Value>,
+    probes: BTreeSet<Value>,
+    probing: bool,
+    groups: groups::Groups,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Judges a history.
+pub(super) fn judge(history: &History, rules: Rules) -> Judge {
+    let mut judge = Judge::default();
+    for entry in &history.entries {
+        judge.note(entry.at, &entry.what, rules);
+    }
+    let Judge { groups, findings, .. } = &mut judge;
+    groups.conclude(rules, findings);
+    judge
+}
+
+impl Judge {
+    fn blame(&mut self, at: Duration, text: impl Into<String>) {
+        self.findings.push(Finding { at, text: text.into() });
+    }
+
+    fn note(&mut self, at: Duration, what: &What, rules: Rules) {
+        match what {
+            What::Probing => self.probing = true,
+            What::Publish { value, .. } => {
+                self.outcomes.insert(*value, None);
+                self.stands.entry((value.life, value.topic)).or_default().tried += 1;
+                if self.probing {
+                    self.probes.insert(*value);
+                }
+            }
+            What::Published(value, outcome) => self.published(at, *value, *outcome),
+            What::Subscribe { sub, life, topics, own, .. } => {
+                let ledgers = BTreeMap::new();
+                self.begin(*sub, *life, topics.clone(), *own, ledgers);
+            }
+            What::Log(LogWhat::Read { sub, life, topic, durable, .. }) => {
+                let known = durable.and_then(|durable| self.durable.get(&durable).cloned());
+                self.begin(*sub, *life, vec![*topic], true, known.unwrap_or_default());
+                if let Some(reading) = self.readings.get_mut(sub) {
+                    // Everything that the log holds is owed, from the first event of each source.
+                    reading.established = true;
+                }
+            }
+            What::Log(LogWhat::Saved { durable, fence, result: Ok(()), .. }) => {
+                if let Some(reading) = u32::try_from(*fence).ok().and_then(|sub| self.readings.get(&Sub(sub)))
+                {
+                    self.durable.insert(*durable, reading.ledgers.clone());
+                }
+            }
+            What::Established(sub, Ok(())) => self.established(*sub),
+            What::Established(sub, Err(_)) | What::Unsubscribe(sub) | What::Ended(sub, None) => {
+                self.over(*sub);
+            }
+            What::Ended(sub, Some(kind)) => {
+                self.over(*sub);
+                if !rules.ends {
+                    self.blame(at, format!("{sub} ended with an error: {}", kind.as_str()));
+                }
+            }
+            What::Event { sub, of, topic, seq, value } => self.event(at, *sub, *of, *topic, *seq, *value),
+            What::Gap { sub, of: Some(of), topic, from, to, .. } => {
+                let stand = self.stand(*of, *topic);
+                // An open gap is judged by how far the source has come for sure, any other by how far it may have.
+                let stood = if to.is_some() { stand.tried + 1 } else { stand.accepted + 1 };
+                self.ledger(at, *sub, *of, *topic, |ledger| ledger.gap(*from, *to, stood.max(ledger.next())));
+            }
+            What::Gap { of: None, .. } => self.blame(at, "a gap of nobody in this run"),
+            What::Log(LogWhat::Missing(sub, _)) => {
+                let Some(reading) = self.readings.get_mut(sub) else { return };
+                for ledger in reading.ledgers.values_mut() {
+                    // Nobody knows of whom or how many: whatever comes next, it is new.
+                    let next = ledger.next();
+                    ledger.gap((next > 0).then_some(next), None, next);
+                }
+                // Of sources that were not seen before, too.
+                reading.established = false;
+            }
+            // What it was about to learn, or to be told, nobody will know.
+            What::Crash(life) | What::Gone(life, _) => {
+                let own = self.outcomes.iter_mut().filter(|(value, _)| value.life == *life);
+                own.for_each(|(_, outcome)| {
+                    outcome.get_or_insert(Err(ErrorKind::OutcomeUnknown));
+                });
+                let own = self.readings.values_mut().filter(|reading| reading.life == *life);
+                own.for_each(|reading| reading.is_over = true);
+            }
+            What::Group(what) => self.groups.note(at, what, &mut self.findings),
+            _ => {}
+        }
+    }
+
+    fn published(&mut self, at: Duration, value: Value, outcome: Result<Option<u64>, ErrorKind>) {
+        self.outcomes.insert(value, Some(outcome));
+        if let Ok(Some(seq)) = outcome {
+            let stand = self.stands.entry((value.life, value.topic)).or_default();
+            stand.accepted = stand.accepted.max(seq);
+            self.groups.accepted(value, seq);
+            self.is_value(at, value.life, value.topic, seq, value);
+        }
+    }
+
+    /// One sequence of one source is one event, whoever says so.
+    fn is_value(&mut self, at: Duration, of: Life, topic: Topic, seq: u64, value: Value) {
+        let known = *self.seqs.entry((of, topic, seq)).or_insert(value);
+        if known != value {
+            self.blame(at, format!("{seq} of {of} on {topic} is {value}, and was {known} before"));
+        }
+    }
+
+    fn begin(
+        &mut self,
+        sub: Sub,
+        life: Life,
+        topics: Vec<Topic>,
+        own: bool,
+        ledgers: BTreeMap<(Life, Topic), Ledger>,
+    ) {
+        let probes = BTreeSet::new();
+        let reading = Reading { life, topics, own, is_over: false, established: false, ledgers, probes };
+        self.readings.insert(sub, reading);
+    }
+
+    fn over(&mut self, sub: Sub) {
+        if let Some(reading) = self.readings.get_mut(&sub) {
+            reading.is_over = true;
+        }
+    }
+
+    /// From here on it is owed everything that is published: at the latest from the sequence that could come next.
+    fn established(&mut self, sub: Sub) {
+        let Some(reading) = self.readings.get_mut(&sub).filter(|reading| !reading.established) else {
+            return;
+        };
+        reading.established = true;
+        for ((of, topic), stand) in &self.stands {
+            if reading.topics.contains(topic) && (reading.own || *of != reading.life) {
+                reading.ledgers.entry((*of, *topic)).or_default().owe(stand.tried + 1);
+            }
+        }
+    }
+
+    fn stand(&self, of: Life, topic: Topic) -> Stand {
+        self.stands.get(&(of, topic)).copied().unwrap_or_default()
+    }
+
+    /// Tells a ledger something, and blames what it finds wrong with it.
+    fn ledger(&mut self, at: Duration, sub: Sub, of: Life, topic: Topic, tell: impl FnOnce(&mut Ledger)) {
+        let Some(reading) = self.readings.get_mut(&sub) else {
+            return self.blame(at, format!("{sub} was handed something, and is no subscription"));
+        };
+        let established = reading.established;
+        let ledger = reading.ledgers.entry((of, topic)).or_insert_with(|| {
+            let mut ledger = Ledger::default();
+            if established {
+                ledger.owe(1);
+            }
+            ledger
+        });
+        let before = ledger.violation();
+        tell(ledger);
+        if let (None, Some(violation)) = (before, ledger.violation()) {
+            self.blame(at, format!("{sub}, {of} {topic}: {violation}"));
+        }
+    }
+
+    fn event(
+        &mut self,
+        at: Duration,
+        sub: Sub,
+        of: Option<Life>,
+        topic: Topic,
+        seq: u64,
+        value: Option<Value>,
+    ) {
+        let (Some(of), Some(value)) = (of, value) else {
+            return self.blame(at, format!("{sub} got an event that nobody published as it is: {seq}"));
+        };
+        if value.life != of || value.topic != topic || !self.outcomes.contains_key(&value) {
+            return self
+                .blame(at, format!("{sub} got {value} as {seq} of {of} on {topic}: nobody published that"));
+        }
+        if let Some(Some(Err(kind))) = self.outcomes.get(&value)
+            && kind.outcome_known()
+        {
+            let kind = kind.as_str();
+            self.blame(at, format!("{sub} got {value}, which is said to have failed for certain ({kind})"));
+        }
+        self.is_value(at, of, topic, seq, value);
+        let stood = self.stand(of, topic).tried + 1;
+        let probing = self.probing;
+        self.ledger(at, sub, of, topic, |ledger| ledger.events(seq, seq + 1, stood));
+        if let Some(reading) = self.readings.get_mut(&sub)
+            && probing
+        {
+            reading.probes.insert(value);
+        }
+    }
+
+    /// What is still owed to somebody, in words. Empty at the end of a run in which all went well.
+    pub(super) fn owed(&self) -> Vec<String> {
+        let mut owed = Vec::new();
+        for (sub, reading) in self.readings.iter().filter(|(_, reading)| !reading.is_over) {
+            for ((of, topic), stand) in &self.stands {
+                if !reading.topics.contains(topic)
+                    || (!reading.own && *of == reading.life)
+                    || stand.accepted == 0
+                {
+                    continue;
+                }
+                let next = stand.accepted + 1;
+                let is_settled = match reading.ledgers.get(&(*of, *topic)) {
+                    Some(ledger) => ledger.is_settled(next),
+                    None => !reading.established,
+                };
+                if !is_settled {
+                    let at = reading.ledgers.get(&(*of, *topic)).map_or(0, Ledger::next);
+                    owed.push(format!("{sub} is owed {of} {topic} up to {next}, and stands at {at}"));
+                }
+            }
+            let accepted = |value: &&Value| matches!(self.outcomes.get(value), Some(Some(Ok(_))));
+            for value in self.probes.iter().filter(accepted) {
+                let wants =
+                    reading.topics.contains(&value.topic) && (reading.own || value.life != reading.life);
+                if wants && !reading.probes.contains(value) {
+                    owed.push(format!("{sub} was never handed {value}, which came when all was well"));
+                }
+            }
+        }
+        let pending = self.outcomes.iter().filter(|(_, outcome)| outcome.is_none());
+        owed.extend(pending.map(|(value, _)| format!("the publish of {value} has no outcome")));
+        owed.extend(self.groups.owed());
+        owed
+    }
+}
+
+#[cfg(test)]
+mod tests;
