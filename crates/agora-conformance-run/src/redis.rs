@@ -60,7 +60,7 @@ impl Subject for RedisSubject {
     }
 
     fn minimum(&self) -> usize {
-        112
+        158
     }
 
     /// Messages of pub/sub are bytes alone; a case about live topics asks for both. Records of a log carry all three,

@@ -92,11 +92,6 @@ impl Dialer {
         self.protocol == ProtocolVersion::RESP3
     }
 
-    /// How long it may take to make a connection.
-    pub(crate) fn connect_wait(&self) -> Duration {
-        self.connect_wait
-    }
-
     /// Connects to a server and authenticates. Nothing bounds the answers on this connection: each call does that.
     pub(crate) async fn dial(&self, server: &Server, pushed: Option<Pushed>) -> Result<Connection, Failure> {
         let mut config = AsyncConnectionConfig::new()

@@ -8,13 +8,13 @@ use agora_core::config::Redis;
 use agora_core::id::TopicName;
 use agora_core::transport::{Capabilities, Link, TopicSettings};
 use agora_core::{Error, ErrorKind, Result};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::call::{Connection, ask, ask_all};
+use crate::call::{Connection, ask};
 use crate::dial::{Dialer, Pushed};
 use crate::error::{Failure, closed, error};
 use crate::names::Names;
@@ -191,26 +191,6 @@ impl Shared {
             };
             match self.unless_ended(asked).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => tries.after(failure).await?,
-            }
-        }
-    }
-
-    /// Sends several commands at once, as [`call`](Shared::call). What is refused alone stands among the answers.
-    pub(crate) async fn call_all(
-        &self,
-        topic: Option<&TopicName>,
-        commands: &Pipeline,
-    ) -> Result<Vec<Value>, Failure> {
-        let by = Instant::now() + self.config.timeout;
-        let mut tries = Tries::new(self, by);
-        loop {
-            let asked = async {
-                let mut connection = self.connection(topic).await?;
-                ask_all(&mut connection, commands, self.config.timeout).await
-            };
-            match self.unless_ended(asked).await {
-                Ok(answers) => return Ok(answers),
                 Err(failure) => tries.after(failure).await?,
             }
         }
