@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod redis;
+mod redis_cluster;
 mod zenoh;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use agora_conformance::suite::cli::Choice;
 use agora_testbed::Program;
 
 pub use redis::RedisSubject;
+pub use redis_cluster::RedisClusterSubject;
 pub use zenoh::ZenohSubject;
 
 /// Every backend, by the name that the command line has for it.
@@ -38,6 +40,12 @@ pub fn choices() -> Vec<Choice> {
         Choice {
             name: "redis",
             make: || Box::pin(async { Ok(Arc::new(RedisSubject::start(Program::Redis).await?) as Arc<_>) }),
+        },
+        Choice {
+            name: "redis-cluster",
+            make: || {
+                Box::pin(async { Ok(Arc::new(RedisClusterSubject::start(Program::Redis).await?) as Arc<_>) })
+            },
         },
         Choice {
             name: "valkey",
