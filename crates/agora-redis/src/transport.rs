@@ -7,8 +7,8 @@ use agora_core::config::Redis;
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, CursorStore, Durability, GroupOrder, Hint, Inbox, Link, LogInbox,
-    LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
+    Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
+    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -16,12 +16,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::admin::Operator;
 use crate::cursors::Cursors;
 use crate::dial::Dialer;
 use crate::error::{BACKEND, closed, error};
 use crate::names::Names;
 use crate::shared::Shared;
-use crate::{keeper, log, publish, subscribe, topics};
+use crate::{group, keeper, log, publish, subscribe, topics};
 
 /// agora's transport over Redis and Valkey.
 ///
@@ -29,6 +30,7 @@ use crate::{keeper, log, publish, subscribe, topics};
 pub struct RedisTransport {
     shared: Arc<Shared>,
     cursors: Cursors,
+    operator: Operator,
 }
 
 impl RedisTransport {
@@ -55,7 +57,8 @@ impl RedisTransport {
         let names = Names::new(cluster);
         let shared = Arc::new(Shared::new(names, config.clone(), dialer, capabilities(), runtime));
         // From here on, an error drops the transport, which ends its tasks.
-        let transport = Self { cursors: Cursors(Arc::clone(&shared)), shared };
+        let transport =
+            Self { cursors: Cursors(Arc::clone(&shared)), operator: Operator(Arc::clone(&shared)), shared };
         let (first, decided) = oneshot::channel();
         transport.shared.spawn(keeper::keep(Arc::clone(&transport.shared), first));
         match timeout(wait, decided).await {
@@ -70,10 +73,10 @@ fn capabilities() -> Capabilities {
         backend: BACKEND,
         live: Support::Yes,
         log: Support::Yes,
-        group: Support::No { instead: "groups are not there yet" },
-        group_on_batch: Support::No { instead: "groups are not there yet" },
+        group: Support::Yes,
+        group_on_batch: Support::Yes,
         group_order: GroupOrder::None,
-        admin: Support::No { instead: "administration is not there yet" },
+        admin: Support::Yes,
         cursors: Support::Yes,
         live_durability: Durability::Sent,
         echo_via_server: true,
@@ -128,6 +131,18 @@ impl Transport for RedisTransport {
 
     fn cursors(&self) -> Option<&dyn CursorStore> {
         Some(&self.cursors)
+    }
+
+    async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        self.open_or_closed("join_group")?;
+        group::join(&self.shared, topic, group)
+            .await
+            .map_err(about("join_group", topic))
+            .map_err(|error| error.context("group", &group.name))
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(&self.operator)
     }
 
     async fn announce(&self, _: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

@@ -1,0 +1,256 @@
+//! One member's place in a group.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agora_core::id::TopicName;
+use agora_core::transport::{BoxFuture, FromGroup, GroupInbox, GroupSpec, Raw, Settle, Token};
+use agora_core::{ErrorKind, Result};
+use async_trait::async_trait;
+use redis::{Value, cmd};
+use tokio::time::{Instant, sleep_until};
+
+use super::leave::{leave, leave_later};
+use super::scripts::TAKE;
+use super::settle::Settling;
+use super::{ABSENT_AFTER, member_name, millis};
+use crate::call::{Connection, ask, bytes, list, number, text};
+use crate::error::{Failure, closed, odd};
+use crate::place::Id;
+use crate::record;
+use crate::shared::{Shared, lock};
+
+/// How often a member looks for what was given back or whose lease has ended. So long a released record may lie.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+pub(super) struct Member {
+    shared: Arc<Shared>,
+    topic: TopicName,
+    stream: String,
+    group: String,
+    me: String,
+    lease: Duration,
+    /// Only waits: whoever waits on a connection keeps everything else on it waiting.
+    bell: Connection,
+    /// The open wait for something new.
+    wait: Option<BoxFuture<Result<(), Failure>>>,
+    /// The open question for records. Kept here, so that nothing is lost where `recv` is dropped.
+    taking: Option<BoxFuture<Result<Taken, Failure>>>,
+    settling: Settling,
+    waiting: VecDeque<FromGroup>,
+    /// The place that was given out last in this group.
+    last: String,
+    /// From where on pending entries are looked at.
+    from: String,
+    /// There may be something to take.
+    look: bool,
+    look_at: Instant,
+    interrupted: bool,
+    has_left: bool,
+}
+
+struct Taken {
+    missing: Option<i64>,
+    last: String,
+    from: String,
+    records: Vec<(Id, Raw, u32)>,
+}
+
+impl Member {
+    pub(super) fn new(shared: &Arc<Shared>, topic: &TopicName, group: &GroupSpec, bell: Connection) -> Self {
+        let (name, me) = (group.name.as_str().to_owned(), member_name(group.lease));
+        Self {
+            shared: Arc::clone(shared),
+            topic: topic.clone(),
+            stream: shared.names.stream(topic),
+            settling: Settling::start(shared, topic, &name, &me),
+            group: name,
+            me,
+            lease: group.lease,
+            bell,
+            wait: None,
+            taking: None,
+            waiting: VecDeque::new(),
+            last: "0-0".into(),
+            from: "-".into(),
+            look: true,
+            look_at: Instant::now(),
+            interrupted: false,
+            has_left: false,
+        }
+    }
+
+    fn take(&self, room: usize) -> BoxFuture<Result<Taken, Failure>> {
+        let (shared, topic) = (Arc::clone(&self.shared), self.topic.clone());
+        let mut command = cmd("EVAL");
+        command.arg(TAKE).arg(1).arg(&self.stream).arg(&self.group).arg(&self.me).arg(room);
+        command.arg(millis(self.lease)).arg(&self.from).arg(millis(ABSENT_AFTER));
+        Box::pin(async move { read(shared.call(Some(&topic), &command).await?) })
+    }
+
+    /// Waits for something behind what was given out last. That it is there is all that matters here: who gets it is
+    /// decided when it is taken.
+    fn wait(&self) -> BoxFuture<Result<(), Failure>> {
+        let mut bell = self.bell.clone();
+        let mut command = cmd("XREAD");
+        command.arg("COUNT").arg(1).arg("BLOCK").arg(millis(LOOK_INTERVAL));
+        command.arg("STREAMS").arg(&self.stream).arg(&self.last);
+        let wait = LOOK_INTERVAL + self.shared.probe_wait();
+        Box::pin(async move { ask(&mut bell, &command, wait).await.map(drop) })
+    }
+
+    fn taken(&mut self, taken: Taken) {
+        self.look = !taken.records.is_empty() || taken.from != "-";
+        (self.last, self.from) = (taken.last, taken.from);
+        match taken.missing {
+            Some(0) => {}
+            missing => {
+                let records = missing.and_then(|missing| u64::try_from(missing).ok());
+                self.waiting.push_back(FromGroup::Trimmed { lane: 0, records });
+            }
+        }
+        let mut held = lock(&self.settling.held);
+        for (id, raw, attempt) in taken.records {
+            let token = held.give(id);
+            self.waiting.push_back(FromGroup::Message { raw, at: id.into(), token, attempt });
+        }
+    }
+
+    /// After a failure: nothing more can be known of what is held.
+    fn failed(&mut self, failure: Failure) -> Result<()> {
+        self.shared.suspect(&failure);
+        let kind = failure.error.kind();
+        if matches!(
+            kind,
+            ErrorKind::Unauthorized | ErrorKind::Config | ErrorKind::Unsupported | ErrorKind::Closed
+        ) {
+            return Err(failure.error.operation("recv"));
+        }
+        tracing::debug!(error = %failure.error, group = self.group, "a member was interrupted");
+        self.interrupted = true;
+        Ok(())
+    }
+
+    /// Hands over what is there. A record only where one was asked for.
+    fn hand_over(&mut self, records_max: usize, into: &mut Vec<FromGroup>) -> bool {
+        let before = into.len();
+        let mut room = records_max;
+        while let Some(next) = self.waiting.front() {
+            if matches!(next, FromGroup::Message { .. }) {
+                if room == 0 {
+                    break;
+                }
+                room -= 1;
+            }
+            into.extend(self.waiting.pop_front());
+        }
+        into.len() > before
+    }
+}
+
+fn read(answer: Value) -> Result<Taken, Failure> {
+    let mut parts = list(answer)?.into_iter();
+    let mut part = || parts.next().unwrap_or_default();
+    let missing = match part() {
+        Value::Int(missing) => Some(missing).filter(|missing| *missing >= 0),
+        _ => return Err(odd("no number of missing records")),
+    };
+    let (last, from, found) = (text(part())?, text(part())?, list(part())?);
+    let mut records = Vec::with_capacity(found.len());
+    for one in found {
+        let mut parts = list(one)?.into_iter();
+        let mut part = || parts.next().unwrap_or_default();
+        let id =
+            bytes(part())?.as_deref().and_then(Id::parse).ok_or_else(|| odd("a record without a place"))?;
+        let mut fields = Vec::new();
+        let mut words = list(part())?.into_iter();
+        while let (Some(name), Some(value)) = (words.next(), words.next()) {
+            fields.push((bytes(name)?.unwrap_or_default(), bytes(value)?.unwrap_or_default()));
+        }
+        let attempt = number(part())?.unwrap_or(1);
+        records.push((id, record::read(id, fields).0, u32::try_from(attempt).unwrap_or(u32::MAX).max(1)));
+    }
+    Ok(Taken { missing, last, from, records })
+}
+
+#[async_trait]
+impl GroupInbox for Member {
+    async fn recv(&mut self, records_max: usize, into: &mut Vec<FromGroup>) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let released = Arc::clone(&self.settling.released);
+        loop {
+            if shared.is_closed() {
+                return Err(closed().operation("recv"));
+            }
+            if self.hand_over(records_max, into) {
+                return Ok(());
+            }
+            if self.interrupted {
+                into.push(FromGroup::Interrupted);
+                return Ok(());
+            }
+            let is_due = self.look && records_max > 0 || self.look_at <= Instant::now();
+            if self.taking.is_none() && self.waiting.is_empty() && is_due {
+                self.taking = Some(self.take(records_max));
+            }
+            if let Some(taking) = &mut self.taking {
+                let taken = tokio::select! {
+                    biased;
+                    () = shared.ended() => return Err(closed().operation("recv")),
+                    taken = taking => taken,
+                };
+                self.taking = None;
+                self.look_at = Instant::now() + LOOK_INTERVAL;
+                match taken {
+                    Ok(taken) => self.taken(taken),
+                    Err(failure) => self.failed(failure)?,
+                }
+                continue;
+            }
+            if self.wait.is_none() && records_max > 0 {
+                self.wait = Some(self.wait());
+            }
+            let wait = async {
+                match &mut self.wait {
+                    Some(wait) => wait.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = shared.ended() => return Err(closed().operation("recv")),
+                () = released.notified(), if records_max > 0 => self.look = true,
+                () = sleep_until(self.look_at) => {}
+                waited = wait => {
+                    self.wait = None;
+                    self.look = true;
+                    if let Err(failure) = waited {
+                        self.failed(failure)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>> {
+        self.settling.settle(token, how)
+    }
+
+    async fn leave(mut self: Box<Self>) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let left = shared.unless_ended(leave(&shared, &self.topic, &self.group, &self.me)).await;
+        self.has_left = left.is_ok();
+        left.map_err(|failure| failure.of_idempotent().operation("leave"))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.has_left || self.shared.is_closed() {
+            return;
+        }
+        let (topic, group, me) = (self.topic.clone(), self.group.clone(), self.me.clone());
+        leave_later(&self.shared, topic, group, me, self.lease);
+    }
+}
