@@ -7,6 +7,7 @@
 pub mod faults;
 mod nats;
 mod redis;
+mod redis_cluster;
 mod zenoh;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use agora_testbed::Program;
 
 pub use nats::NatsSubject;
 pub use redis::RedisSubject;
+pub use redis_cluster::RedisClusterSubject;
 pub use zenoh::ZenohSubject;
 
 /// Every backend, by the name that the command line has for it.
@@ -45,6 +47,12 @@ pub fn choices() -> Vec<Choice> {
         Choice {
             name: "redis",
             make: || Box::pin(async { Ok(Arc::new(RedisSubject::start(Program::Redis).await?) as Arc<_>) }),
+        },
+        Choice {
+            name: "redis-cluster",
+            make: || {
+                Box::pin(async { Ok(Arc::new(RedisClusterSubject::start(Program::Redis).await?) as Arc<_>) })
+            },
         },
         Choice {
             name: "valkey",

@@ -1,5 +1,6 @@
 //! Redis and Valkey: a server of its own for each run of the suite.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::transport::Transport;
 use agora_core::{Error, ErrorKind, Result};
 use agora_redis::{Names, RedisTransport};
-use agora_testbed::{Program, RedisServer};
+use agora_testbed::{Program, Proxy, RedisServer};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 /// How long a connection may take.
-const WAIT: Duration = Duration::from_secs(10);
+pub(crate) const WAIT: Duration = Duration::from_secs(10);
 /// The server asks for it, and no error and no printout may show it.
 const SECRET: &str = "open-sesame-of-the-suite";
 
@@ -24,6 +25,8 @@ pub struct RedisSubject {
     name: &'static str,
     server: Mutex<RedisServer>,
     config: Redis,
+    /// Each node has a proxy of its own between itself and the server.
+    proxies: Mutex<BTreeMap<NodeName, Proxy>>,
 }
 
 impl RedisSubject {
@@ -40,12 +43,20 @@ impl RedisSubject {
             Error::new(ErrorKind::Unreachable, "the server does not start").source(failure.to_string())
         })?;
         let mut config = Redis::default();
-        config.urls = vec![SecretUrl::new(format!("redis://:{SECRET}@127.0.0.1:{}", server.port()))];
         // Restarts are to be over soon.
         config.retry_min_wait = Duration::from_millis(20);
         config.retry_max_wait = Duration::from_millis(200);
         let name = if program == Program::Valkey { "valkey" } else { "redis" };
-        Ok(Self { name, server: Mutex::new(server), config })
+        Ok(Self { name, server: Mutex::new(server), config, proxies: Mutex::default() })
+    }
+
+    async fn port_of(&self, node: &NodeName) -> agora_testbed::Result<u16> {
+        let port = self.server.lock().await.port();
+        let mut proxies = self.proxies.lock().await;
+        if !proxies.contains_key(node) {
+            proxies.insert(node.clone(), Proxy::to(port).await?);
+        }
+        Ok(proxies.get(node).map_or(port, Proxy::port))
     }
 }
 
@@ -55,12 +66,17 @@ impl Subject for RedisSubject {
         self.name
     }
 
-    async fn connect(&self, cluster: &ClusterName, _: &NodeName) -> Result<Box<dyn Transport>> {
-        Ok(Box::new(RedisTransport::connect(&self.config, cluster, WAIT).await?))
+    async fn connect(&self, cluster: &ClusterName, node: &NodeName) -> Result<Box<dyn Transport>> {
+        let port = self.port_of(node).await.map_err(|failure| {
+            Error::new(ErrorKind::Unreachable, "there is no proxy").source(failure.to_string())
+        })?;
+        let mut config = self.config.clone();
+        config.urls = vec![SecretUrl::new(format!("redis://:{SECRET}@127.0.0.1:{port}"))];
+        Ok(Box::new(RedisTransport::connect(&config, cluster, WAIT).await?))
     }
 
     fn minimum(&self) -> usize {
-        158
+        160
     }
 
     /// Messages of pub/sub are bytes alone; a case about live topics asks for both. Records of a log carry all three,
@@ -71,6 +87,20 @@ impl Subject for RedisSubject {
 
     fn secret(&self) -> Option<&str> {
         Some(SECRET)
+    }
+
+    async fn cut(&self, node: &NodeName) -> Ability {
+        match self.proxies.lock().await.get(node) {
+            Some(proxy) => Ok(proxy.cut()),
+            None => Err(Cannot(format!("{node} was never connected"))),
+        }
+    }
+
+    async fn heal(&self, node: &NodeName) -> Ability {
+        match self.proxies.lock().await.get(node) {
+            Some(proxy) => Ok(proxy.heal()),
+            None => Err(Cannot(format!("{node} was never connected"))),
+        }
     }
 
     async fn restart_server(&self) -> Ability {

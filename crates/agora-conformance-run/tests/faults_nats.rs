@@ -1,6 +1,232 @@
 //! What a real NATS server, and the network before it, can do to a bus.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
-use agora_conformance_run::faults::NatsWorld;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agora_conformance::faults::{On, Rules, Run, World, play, play_on};
+use agora_conformance::history::Durable;
+use agora_conformance::suite::{Fault, Verdict};
+use agora_conformance_run::faults::{NatsClusterWorld, NatsWorld};
+use agora_core::ErrorKind;
+use agora_core::config::Secret;
+use agora_core::id::{ClusterName, NodeName};
+use agora_core::live::Reason;
+use agora_core::transport::{Link, TopicSettings};
+use agora_nats::{STREAM_PREFIX, stream_name};
+use async_nats::jetstream;
 
 agora_conformance::fault_tests! { NatsWorld::start() }
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults")
+}
+
+fn odd(cause: impl std::fmt::Display) -> Fault {
+    Fault::Broken(format!("the case itself failed: {cause}"))
+}
+
+/// The stream of a run, by another client.
+async fn stream(world: &NatsWorld, run: &Run) -> Result<jetstream::stream::Stream, Fault> {
+    let client = async_nats::connect(world.address().await).await.map_err(odd)?;
+    let name = stream_name(STREAM_PREFIX, run.cluster(), run.topic())?;
+    jetstream::new(client).get_stream(name).await.map_err(odd)
+}
+
+const USERS: &str = "authorization { users: [ {user: n, password: \"one-secret\"} ] }";
+const OTHERS: &str = "authorization { users: [ {user: m, password: \"another\"} ] }";
+
+#[tokio::test]
+async fn wrong_credentials_are_an_error_at_once_that_does_not_show_them() {
+    let world = NatsWorld::with(USERS).await.unwrap().adjusted(|config| {
+        config.user = Some("n".into());
+        config.password = Some(Secret::new("not-the-one"));
+    });
+    let (cluster, node) = (ClusterName::new("c").unwrap(), NodeName::new("n0").unwrap());
+    let error = world.connect(&cluster, &node).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:#}");
+    assert!(!format!("{error:#} {error:?}").contains("not-the-one"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_not_talked_to_where_tls_is_asked_for() {
+    let world = NatsWorld::start().await.unwrap().adjusted(|config| config.tls = true);
+    let (cluster, node) = (ClusterName::new("c").unwrap(), NodeName::new("n0").unwrap());
+    let about_tls = |said: &str| said.to_lowercase().contains("tls");
+    let transport = match world.connect(&cluster, &node).await {
+        Err(error) => return assert!(about_tls(&format!("{error:#}")), "{error:#}"),
+        Ok(transport) => transport,
+    };
+    let mut link = transport.link();
+    let told = link.wait_for(|link| matches!(link, Link::Down { why, .. } if about_tls(why)));
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.is_ok();
+    assert!(told, "it does not say that it is about TLS: {:?}", *transport.link().borrow());
+}
+
+#[tokio::test]
+async fn revoked_credentials_take_the_link_down_with_the_reason_and_restored_ones_bring_it_back() {
+    let world = Arc::new(NatsWorld::with(USERS).await.unwrap().adjusted(|config| {
+        config.user = Some("n".into());
+        config.password = Some(Secret::new("one-secret"));
+    }));
+    let server = world.clone();
+    let played = play(world, "revoked", On::Live, |run| Box::pin(revoked(run, server)), &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn revoked(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let _reading = b.read().await?;
+    a.publish_all(5).await?;
+    server.reconfigure(OTHERS).await?;
+    let mut link = a.bus().link();
+    let refused =
+        |link: &Link| matches!(link, Link::Down { why, .. } if why.to_lowercase().contains("authori"));
+    let told = async { link.wait_for(refused).await.is_ok() };
+    run.soon("the link says why it is down", told).await?;
+    a.publish(3)?;
+    server.reconfigure(USERS).await?;
+    run.finish(Rules::default()).await
+}
+
+#[tokio::test]
+async fn retention_that_overtakes_a_reader_is_a_gap() {
+    let world = Arc::new(NatsWorld::start().await.unwrap());
+    let server = world.clone();
+    let played =
+        play(world, "retention", On::Log, |run| Box::pin(retention(run, server)), &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn retention(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    a.publish_all(20).await?;
+    let reading = b.resume(Durable(1)).await?;
+    reading.has(&run, 20).await?;
+    reading.close(&run).await?;
+    a.publish_all(20).await?;
+    run.remark("all records but 5 are purged");
+    stream(&server, &run).await?.purge().keep(5).await.map_err(odd)?;
+    let reading = b.resume(Durable(1)).await?;
+    reading.misses(&run, Some(Reason::Retention)).await?;
+    reading.has(&run, 5).await?;
+    run.finish(Rules::default()).await
+}
+
+#[tokio::test]
+async fn a_reader_whose_consumer_is_deleted_makes_another_and_misses_nothing() {
+    let world = Arc::new(NatsWorld::start().await.unwrap());
+    let server = world.clone();
+    let case = |run| -> agora_core::transport::BoxFuture<Verdict> { Box::pin(consumer_deleted(run, server)) };
+    let played = play(world, "consumer_deleted", On::Log, case, &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn consumer_deleted(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    use futures_util::TryStreamExt;
+    let (a, b) = run.pair().await?;
+    a.publish_all(20).await?;
+    let reading = b.replay().await?;
+    reading.has(&run, 20).await?;
+    let stream = stream(&server, &run).await?;
+    let names: Vec<String> = stream.consumer_names().try_collect().await.map_err(odd)?;
+    run.remark(format!("these consumers are deleted: {names:?}"));
+    for name in &names {
+        stream.delete_consumer(name).await.map_err(odd)?;
+    }
+    run.ensure(!names.is_empty(), "the reader has no consumer")?;
+    a.publish_all(20).await?;
+    reading.has(&run, 40).await?;
+    run.finish(Rules::default()).await
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_refuses_and_takes_again_when_there_is_room() {
+    // The nearest thing to a full disk that needs no rights: JetStream's own limit.
+    let small = "jetstream { store_dir: \"jetstream\", max_file_store: 2MB }";
+    let world = Arc::new(NatsWorld::with(small).await.unwrap());
+    let server = world.clone();
+    let played =
+        play(world, "store_full", On::Log, |run| Box::pin(store_full(run, server)), &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn store_full(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(3).await?;
+    a.publish_large(100, 50_000)?;
+    let failed = |entry: &agora_conformance::history::Entry| {
+        matches!(entry.what, agora_conformance::history::What::Published(_, Err(_)))
+    };
+    run.until("a publish is refused", |history| history.entries.iter().any(failed)).await?;
+    reading.has(&run, 10).await?;
+    run.remark("room is made");
+    stream(&server, &run).await?.purge().await.map_err(odd)?;
+    run.finish(Rules::default()).await
+}
+
+fn replicated() -> TopicSettings {
+    let mut settings = TopicSettings::LOG;
+    settings.replicas = Some(3);
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_of_a_cluster_restart_one_after_the_other() {
+    for (name, settings) in [("live-rolling", TopicSettings::LIVE), ("log-rolling", replicated())] {
+        let world = Arc::new(NatsClusterWorld::start().await.unwrap());
+        let servers = world.clone();
+        let case = |run| -> agora_core::transport::BoxFuture<Verdict> { Box::pin(rolling(run, servers)) };
+        let played = play_on(world, name, settings, case, &directory()).await;
+        played.unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+async fn rolling(run: Run, servers: Arc<NatsClusterWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(5).await?;
+    let publishing = a.publish_on(Duration::from_millis(5))?;
+    for number in 0..3 {
+        run.remark(format!("server {number} is restarted"));
+        let mut cluster = servers.servers().await;
+        cluster.node(number).restart().await.map_err(odd)?;
+        cluster.ready().await.map_err(odd)?;
+        drop(cluster);
+        let before = reading.events();
+        reading.has(&run, before + 5).await?;
+    }
+    drop(publishing);
+    run.finish(Rules::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_of_a_stream_steps_down_and_dies() {
+    let world = Arc::new(NatsClusterWorld::start().await.unwrap());
+    let servers = world.clone();
+    let case = |run| -> agora_core::transport::BoxFuture<Verdict> { Box::pin(leader_moves(run, servers)) };
+    let played = play_on(world, "log-leader_moves", replicated(), case, &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn leader_moves(run: Run, servers: Arc<NatsClusterWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(5).await?;
+    let publishing = a.publish_on(Duration::from_millis(5))?;
+    let name = stream_name(STREAM_PREFIX, run.cluster(), run.topic())?;
+    let leader = servers.servers().await.move_leader(&name).await.map_err(odd)?;
+    run.remark(format!("server {leader} leads"));
+    let before = reading.events();
+    reading.has(&run, before + 5).await?;
+    run.remark(format!("server {leader} dies"));
+    servers.servers().await.node(leader).kill().map_err(odd)?;
+    let before = reading.events();
+    reading.has(&run, before + 5).await?;
+    servers.servers().await.node(leader).begin().await.map_err(odd)?;
+    servers.servers().await.ready().await.map_err(odd)?;
+    drop(publishing);
+    run.finish(Rules::default()).await
+}

@@ -34,6 +34,8 @@ pub(crate) type Server = (String, u16);
 pub(crate) struct Dialer {
     /// The servers of the configuration, in its order.
     servers: Vec<ConnectionInfo>,
+    /// How the servers are reached that sentinels name.
+    unnamed: Option<ConnectionInfo>,
     certificates: Option<TlsCertificates>,
     protocol: ProtocolVersion,
     connect_wait: Duration,
@@ -79,7 +81,18 @@ impl Dialer {
             return Err(error(ErrorKind::Config, "certificates are set, and no server is reached by TLS")
                 .help("write `rediss://` in `redis.urls`, or leave the settings `redis.tls_..` out"));
         }
-        Ok(Self { servers, certificates, protocol, connect_wait })
+        // The credentials of a sentinel's URL are the servers' too, unless those have some of their own.
+        let unnamed =
+            (config.mode == RedisMode::Sentinel).then(|| servers.first().cloned()).flatten().map(|info| {
+                let mut settings = info.redis_settings().clone();
+                if let Some(password) = &password {
+                    settings = settings
+                        .set_password(password)
+                        .set_username(config.user.as_deref().unwrap_or("default"));
+                }
+                info.set_redis_settings(settings)
+            });
+        Ok(Self { servers, unnamed, certificates, protocol, connect_wait })
     }
 
     /// The servers of the configuration.
@@ -107,6 +120,30 @@ impl Dialer {
         connecting.get_multiplexed_async_connection_with_config(&config).await.map_err(not_connected)
     }
 
+    /// Connects to a sentinel. One that asks for no password refuses every one.
+    pub(crate) async fn dial_sentinel(&self, sentinel: &Server) -> Result<Connection, Failure> {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(Some(self.connect_wait));
+        let info = self.servers.iter().find(|info| server_of(info) == *sentinel).or(self.servers.first());
+        let info = info
+            .cloned()
+            .ok_or_else(|| Failure::not_sent(error(ErrorKind::Config, "no sentinel is named")))?;
+        // A sentinel has no databases.
+        let settings = info.redis_settings().clone().set_db(0);
+        let bare = redis::RedisConnectionInfo::default().set_protocol(self.protocol);
+        let first = self.build(info.clone().set_redis_settings(settings))?;
+        match first.get_multiplexed_async_connection_with_config(&config).await.map_err(not_connected) {
+            Err(failure) if failure.error.kind() == ErrorKind::Unauthorized => {
+                let second = self.build(info.set_redis_settings(bare))?;
+                let answer = second.get_multiplexed_async_connection_with_config(&config).await;
+                // Where that is refused too, the first refusal says more.
+                answer.map_err(|_| failure)
+            }
+            answer => answer,
+        }
+    }
+
     /// Connects for messages alone, where the protocol has no other way.
     pub(crate) async fn dial_for_messages(&self, server: &Server) -> Result<redis::aio::PubSub, Failure> {
         let client = self.client(server)?;
@@ -119,7 +156,7 @@ impl Dialer {
     fn client(&self, server: &Server) -> Result<Client, Failure> {
         // Servers that the configuration does not name are reached like the first that it does.
         let known = self.servers.iter().find(|info| server_of(info) == *server);
-        let info = known.or(self.servers.first()).cloned();
+        let info = self.unnamed.as_ref().or(known).or(self.servers.first()).cloned();
         let info = info.ok_or_else(|| Failure::not_sent(error(ErrorKind::Config, "no server is named")))?;
         let addr = match info.addr() {
             ConnectionAddr::TcpTls { insecure, .. } => ConnectionAddr::TcpTls {
@@ -130,10 +167,15 @@ impl Dialer {
             },
             _ => ConnectionAddr::Tcp(server.0.clone(), server.1),
         };
-        let info = info.set_addr(addr);
-        let client = match &self.certificates {
-            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
-            None => Client::open(info),
+        self.build(info.set_addr(addr))
+    }
+
+    fn build(&self, info: ConnectionInfo) -> Result<Client, Failure> {
+        let client = match (&self.certificates, info.addr()) {
+            (Some(certificates), ConnectionAddr::TcpTls { .. }) => {
+                Client::build_with_tls(info, certificates.clone())
+            }
+            _ => Client::open(info),
         };
         client.map_err(not_connected)
     }

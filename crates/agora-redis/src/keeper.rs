@@ -8,6 +8,7 @@ use agora_core::transport::Link;
 use agora_core::{Error, ErrorKind, Result};
 use redis::{PushKind, cmd};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::call::{Connection, ask, pairs, text};
 use crate::dial::{Pushed, Server};
@@ -16,6 +17,8 @@ use crate::shared::{Shared, pause};
 
 /// How often the server is asked whether it is there, and still what it was.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often it is looked at who is in charge: of the slots of a cluster, or by the word of the sentinels.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The oldest version that is good enough: its streams tell how many entries were ever added.
 const VERSION_LEAST: u64 = 7;
 
@@ -26,16 +29,18 @@ pub(crate) async fn keep(shared: Arc<Shared>, first: oneshot::Sender<Result<()>>
     let mut failed = 0;
     loop {
         let lost = Arc::new(Notify::new());
-        let connected = connect(&shared, &lost).await;
-        let why = match connected {
-            Ok((server, connection)) => {
+        let why = match connect(&shared, &lost).await {
+            Ok(found) => {
                 failed = 0;
-                shared.route.is_up(server, connection.clone());
-                up(&shared);
+                if !shared.route.is_cluster() {
+                    shared.route.found(&found.server);
+                    shared.route.keep(found.server.clone(), found.connection.clone());
+                }
+                tell(&shared, found.flaw.as_deref());
                 if let Some(first) = first.take() {
                     let _ = first.send(Ok(()));
                 }
-                watch(&shared, connection, &lost).await
+                watch(&shared, found, &lost).await
             }
             Err(failure) => {
                 failed += 1;
@@ -57,12 +62,20 @@ pub(crate) async fn keep(shared: Arc<Shared>, first: oneshot::Sender<Result<()>>
     }
 }
 
-fn up(shared: &Shared) {
+/// Says that the link can be used, and what is wrong with it.
+fn tell(shared: &Shared, flaw: Option<&str>) {
     shared.link.send_if_modified(|link| {
-        let changed = !shared.is_closed() && *link != Link::Up;
+        let now = match (flaw, &*link) {
+            (None, _) => Link::Up,
+            (Some(flaw), Link::Degraded { since, .. }) => {
+                Link::Degraded { since: *since, why: flaw.to_owned() }
+            }
+            (Some(flaw), _) => Link::Degraded { since: SystemTime::now(), why: flaw.to_owned() },
+        };
+        let changed = !shared.is_closed() && *link != now;
         if changed {
-            tracing::info!("the link to the server is up");
-            *link = Link::Up;
+            tracing::info!(link = ?now, "the link to the server can be used");
+            *link = now;
         }
         changed
     });
@@ -75,7 +88,7 @@ fn down(shared: &Shared, why: &Error) {
         }
         let why = why.to_string();
         let since = match &*link {
-            Link::Down { since, why: before } if *before == why => return *since > SystemTime::now(),
+            Link::Down { why: before, .. } if *before == why => return false,
             Link::Down { since, .. } => *since,
             _ => SystemTime::now(),
         };
@@ -95,12 +108,64 @@ pub(crate) fn on_end(lost: &Arc<Notify>) -> Pushed {
     })
 }
 
-async fn connect(shared: &Shared, lost: &Arc<Notify>) -> Result<(Server, Connection), Failure> {
-    let server = shared.route.find(shared).await?;
-    let mut connection = shared.dialer.dial(&server, Some(on_end(lost))).await?;
+/// What the keeper watches.
+struct Found {
+    server: Server,
+    connection: Connection,
+    /// What is wrong, where something is, and the link can be used all the same.
+    flaw: Option<String>,
+}
+
+async fn connect(shared: &Shared, lost: &Arc<Notify>) -> Result<Found, Failure> {
+    let mut why = Failure::not_sent(error(ErrorKind::Unreachable, "no server is known"));
+    for server in shared.route.candidates(shared).await? {
+        match connect_to(shared, &server, lost).await {
+            Ok(found) => return Ok(found),
+            Err(failure) => {
+                why = Failure {
+                    error: failure.error.context("server", format!("{}:{}", server.0, server.1)),
+                    ..failure
+                }
+            }
+        }
+    }
+    Err(why)
+}
+
+async fn connect_to(shared: &Shared, server: &Server, lost: &Arc<Notify>) -> Result<Found, Failure> {
+    let mut connection = shared.dialer.dial(server, Some(on_end(lost))).await?;
     let hello = hello(&mut connection, shared.probe_wait()).await?;
     check(&hello, shared.config.mode)?;
-    Ok((server, connection))
+    let mut flaw = None;
+    if shared.route.is_cluster() {
+        flaw = cluster(shared, server, &mut connection).await?;
+    }
+    Ok(Found { server: server.clone(), connection, flaw })
+}
+
+/// Learns who is in charge of what, and sees to it that every master can be reached. Answers what is wrong.
+async fn cluster(
+    shared: &Shared,
+    server: &Server,
+    connection: &mut Connection,
+) -> Result<Option<String>, Failure> {
+    let mut flaw = shared.route.learn(shared, server, connection).await?;
+    let lines = shared.route.lines();
+    for master in shared.route.masters() {
+        if lines.iter().any(|(server, _)| *server == master) {
+            continue;
+        }
+        match shared.dialer.dial(&master, None).await {
+            Ok(connection) => drop(shared.route.keep(master, connection)),
+            // What is refused here is refused everywhere.
+            Err(failure) if failure.error.kind() == ErrorKind::Unauthorized => return Err(failure),
+            Err(failure) => {
+                flaw =
+                    Some(format!("the master {}:{} cannot be reached: {}", master.0, master.1, failure.error))
+            }
+        }
+    }
+    Ok(flaw)
 }
 
 /// What a server says of itself.
@@ -153,22 +218,65 @@ fn check(hello: &Hello, mode: RedisMode) -> Result<(), Failure> {
 }
 
 /// Watches a connection until it is of no use any more. Answers why.
-async fn watch(shared: &Shared, mut connection: Connection, lost: &Notify) -> Error {
+async fn watch(shared: &Shared, mut found: Found, lost: &Notify) -> Error {
+    let closed = || error(ErrorKind::Unreachable, "the server closed the connection");
+    let mut looked = Instant::now();
     loop {
         tokio::select! {
-            () = lost.notified() => return error(ErrorKind::Unreachable, "the server closed the connection"),
+            () = lost.notified() => return closed(),
             () = shared.doubt.notified() => {}
             () = tokio::time::sleep(PROBE_INTERVAL) => {}
         }
-        let said = async {
-            let hello = hello(&mut connection, shared.probe_wait()).await?;
-            check(&hello, shared.config.mode)
-        };
+        let is_due = shared.route.take_moved() || looked.elapsed() >= LOOK_INTERVAL || found.flaw.is_some();
+        let said = look(shared, &mut found, is_due);
         tokio::select! {
-            () = lost.notified() => return error(ErrorKind::Unreachable, "the server closed the connection"),
+            () = lost.notified() => return closed(),
             said = said => if let Err(failure) = said {
                 return failure.of_idempotent();
             }
         }
+        if is_due {
+            looked = Instant::now();
+        }
+    }
+}
+
+/// One look at the server, and where it is time at who is in charge.
+async fn look(shared: &Shared, found: &mut Found, is_due: bool) -> Result<(), Failure> {
+    let hello = hello(&mut found.connection, shared.probe_wait()).await?;
+    check(&hello, shared.config.mode)?;
+    if shared.route.is_sentinel() && is_due {
+        // A primary that was cut off from everybody else still says that it is one. Where no sentinel answers, nothing
+        // better is known.
+        if let Ok(primary) = shared.route.ask_sentinels(shared).await
+            && primary != found.server
+        {
+            return Err(Failure::not_sent(error(
+                ErrorKind::Unreachable,
+                "the sentinels call another server the primary",
+            )));
+        }
+    }
+    if shared.route.is_cluster() {
+        probe_lines(shared).await;
+        if is_due {
+            found.flaw = cluster(shared, &found.server, &mut found.connection).await?;
+        }
+        tell(shared, found.flaw.as_deref());
+    }
+    Ok(())
+}
+
+/// Gives up connections on which nobody answers.
+async fn probe_lines(shared: &Shared) {
+    let probes = shared.route.lines().into_iter().map(|(server, mut line)| async move {
+        match ask(&mut line.connection, &cmd("PING"), shared.probe_wait()).await {
+            Err(failure) if failure.error.kind() == ErrorKind::OutcomeUnknown => Some(server),
+            _ => None,
+        }
+    });
+    for server in futures_util::future::join_all(probes).await.into_iter().flatten() {
+        shared.route.give_up(&server);
+        shared.route.moved();
     }
 }

@@ -16,6 +16,7 @@ mod publish;
 pub mod record;
 mod route;
 mod shared;
+mod slots;
 mod subscribe;
 mod topics;
 mod transport;

@@ -214,10 +214,9 @@ async fn deliver(
     let by = batch.iter().map(|call| call.by).min().unwrap_or_else(Instant::now);
     let mut tries = Tries::new(shared, by);
     loop {
-        let asked = async {
-            let mut connection = shared.connection(Some(topic)).await?;
-            ask_all(&mut connection, commands, shared.config.timeout).await
-        };
+        let asked = shared.with_line(Some(topic), async |connection| {
+            ask_all(connection, commands, shared.config.timeout).await
+        });
         // Refusals of single commands stand among the answers. Where the first is refused for a reason that passes,
         // so are the others.
         let failure = match asked.await {

@@ -1,24 +1,52 @@
 //! Which server is in charge of a topic, and the connections for commands to them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use agora_core::ErrorKind;
 use agora_core::config::{Redis, RedisMode};
 use agora_core::id::TopicName;
+use redis::cmd;
+use tokio::sync::watch;
 
-use crate::call::Connection;
+use crate::call::{Connection, ask, bytes, list, number};
 use crate::dial::{Dialer, Server};
 use crate::error::{Failure, error};
 use crate::shared::{Shared, lock};
+use crate::slots::{Slots, slot_of};
+
+/// A connection for commands, and whether it is still of any use: a question on one that is not need not be waited for.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) connection: Connection,
+    gone: Arc<watch::Sender<bool>>,
+}
+
+impl Line {
+    fn new(connection: Connection) -> Self {
+        Self { connection, gone: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// Waits until the connection was given up.
+    pub(crate) async fn gone(&self) {
+        let mut gone = self.gone.subscribe();
+        // The sender lives as long as `self`.
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+}
 
 /// The ways to the servers.
 pub(crate) struct Route {
     mode: RedisMode,
-    /// The server that was found to be in charge.
+    master: String,
+    read_from_replicas: bool,
+    /// The server that was found to be in charge, where it is one.
     primary: Mutex<Option<Server>>,
-    /// The connections for commands.
-    connections: Mutex<BTreeMap<Server, Connection>>,
+    slots: Mutex<Slots>,
+    lines: Mutex<BTreeMap<Server, Line>>,
+    /// Another server is in charge of something: what is known of the slots is old.
+    moved: AtomicBool,
 }
 
 impl Route {
@@ -27,40 +55,15 @@ impl Route {
             RedisMode::Single => dialer.servers().into_iter().next(),
             _ => None,
         };
-        Self { mode: config.mode, primary: Mutex::new(primary), connections: Mutex::default() }
-    }
-
-    /// The server of a topic.
-    pub(crate) async fn server(
-        &self,
-        shared: &Shared,
-        topic: Option<&TopicName>,
-        reads: bool,
-    ) -> Result<Server, Failure> {
-        let _ = (topic, reads);
-        lock(&self.primary).clone().ok_or_else(|| Failure::not_sent(shared.down()))
-    }
-
-    /// A connection for commands to the server of a topic.
-    pub(crate) async fn connection(
-        &self,
-        shared: &Shared,
-        topic: Option<&TopicName>,
-    ) -> Result<Connection, Failure> {
-        let server = self.server(shared, topic, false).await?;
-        let found = lock(&self.connections).get(&server).cloned();
-        found.ok_or_else(|| Failure::not_sent(shared.down()))
-    }
-
-    /// The keeper is connected to this server.
-    pub(crate) fn is_up(&self, server: Server, connection: Connection) {
-        *lock(&self.primary) = Some(server.clone());
-        lock(&self.connections).insert(server, connection);
-    }
-
-    /// The keeper has lost its connection.
-    pub(crate) fn clear(&self) {
-        lock(&self.connections).clear();
+        Self {
+            mode: config.mode,
+            master: config.master.clone().unwrap_or_default(),
+            read_from_replicas: config.read_from_replicas && config.mode == RedisMode::Cluster,
+            primary: Mutex::new(primary),
+            slots: Mutex::default(),
+            lines: Mutex::default(),
+            moved: AtomicBool::new(false),
+        }
     }
 
     /// Is a topic's server one of several?
@@ -78,22 +81,159 @@ impl Route {
         if self.is_cluster() { "SSUBSCRIBE" } else { "SUBSCRIBE" }
     }
 
-    /// Is this log read from a replica?
-    pub(crate) async fn reads_replica(&self, _: &Shared, _: &TopicName) -> bool {
-        false
+    fn slot(&self, shared: &Shared, topic: Option<&TopicName>) -> u16 {
+        match topic {
+            Some(topic) => slot_of(&shared.names.stream(topic)),
+            None => slot_of(&shared.names.topics()),
+        }
+    }
+
+    /// The server that is in charge of a topic. `None`: of the list of all topics.
+    pub(crate) fn server(&self, shared: &Shared, topic: Option<&TopicName>) -> Result<Server, Failure> {
+        let found = if self.is_cluster() {
+            lock(&self.slots).master(self.slot(shared, topic)).cloned()
+        } else {
+            lock(&self.primary).clone()
+        };
+        found.ok_or_else(|| Failure::not_sent(shared.down()))
+    }
+
+    /// A replica from which a topic may be read, where that is wanted and there is one.
+    pub(crate) fn replica(&self, shared: &Shared, topic: &TopicName) -> Option<Server> {
+        if !self.read_from_replicas {
+            return None;
+        }
+        let slots = lock(&self.slots);
+        let replicas = slots.replicas(self.slot(shared, Some(topic)));
+        (!replicas.is_empty()).then(|| replicas[fastrand::usize(..replicas.len())].clone())
+    }
+
+    /// A connection for commands to the server of a topic, made where there is none.
+    pub(crate) async fn line(&self, shared: &Shared, topic: Option<&TopicName>) -> Result<Line, Failure> {
+        let server = self.server(shared, topic)?;
+        if let Some(line) = lock(&self.lines).get(&server) {
+            return Ok(line.clone());
+        }
+        if !self.is_cluster() || !shared.link.borrow().is_usable() {
+            return Err(Failure::not_sent(shared.down()));
+        }
+        let connection = shared.dialer.dial(&server, None).await?;
+        Ok(self.keep(server, connection))
+    }
+
+    /// Keeps a connection. Where another one was faster, that one.
+    pub(crate) fn keep(&self, server: Server, connection: Connection) -> Line {
+        lock(&self.lines).entry(server).or_insert_with(|| Line::new(connection)).clone()
+    }
+
+    /// The connections that are kept.
+    pub(crate) fn lines(&self) -> Vec<(Server, Line)> {
+        lock(&self.lines).iter().map(|(server, line)| (server.clone(), line.clone())).collect()
+    }
+
+    /// Gives a connection up.
+    pub(crate) fn give_up(&self, server: &Server) {
+        if let Some(line) = lock(&self.lines).remove(server) {
+            line.gone.send_replace(true);
+        }
+    }
+
+    /// Gives every connection up.
+    pub(crate) fn clear(&self) {
+        for line in std::mem::take(&mut *lock(&self.lines)).into_values() {
+            line.gone.send_replace(true);
+        }
+    }
+
+    /// The keeper is connected to this server.
+    pub(crate) fn found(&self, server: &Server) {
+        *lock(&self.primary) = Some(server.clone());
     }
 
     /// Another server is in charge of something.
-    pub(crate) fn moved(&self) {}
+    pub(crate) fn moved(&self) {
+        self.moved.store(true, Ordering::Release);
+    }
 
-    /// Where the keeper is to connect to.
-    pub(crate) async fn find(&self, shared: &Shared) -> Result<Server, Failure> {
+    /// Is something known to be old? Asked once.
+    pub(crate) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes over what a server of the cluster tells. Answers what is missing, in words.
+    pub(crate) async fn learn(
+        &self,
+        shared: &Shared,
+        server: &Server,
+        connection: &mut Connection,
+    ) -> Result<Option<String>, Failure> {
+        let mut command = cmd("CLUSTER");
+        command.arg("SLOTS");
+        let slots = Slots::read(ask(connection, &command, shared.probe_wait()).await?, server)?;
+        let known = slots.servers();
+        let is_whole = slots.is_whole();
+        *lock(&self.slots) = slots;
+        let old: Vec<_> =
+            lock(&self.lines).keys().filter(|server| !known.contains(server)).cloned().collect();
+        old.iter().for_each(|server| self.give_up(server));
+        Ok((!is_whole).then(|| "some slots of the cluster have no master".to_owned()))
+    }
+
+    /// The masters of the cluster.
+    pub(crate) fn masters(&self) -> Vec<Server> {
+        lock(&self.slots).masters()
+    }
+
+    /// Where the keeper may find its way: those that were known last come first.
+    pub(crate) async fn candidates(&self, shared: &Shared) -> Result<Vec<Server>, Failure> {
         match self.mode {
-            RedisMode::Single => self.server(shared, None, false).await,
-            _ => Err(Failure::not_sent(error(
-                ErrorKind::Unsupported,
-                "clusters and sentinels are not there yet",
-            ))),
+            RedisMode::Cluster => {
+                let mut all = lock(&self.slots).servers();
+                fastrand::shuffle(&mut all);
+                all.extend(shared.dialer.servers());
+                Ok(all)
+            }
+            RedisMode::Sentinel => Ok(vec![self.ask_sentinels(shared).await?]),
+            _ => shared.dialer.servers().into_iter().next().map(|one| vec![one]).ok_or_else(|| {
+                Failure::not_sent(error(ErrorKind::Config, "no server is named").help("set `redis.urls`"))
+            }),
         }
+    }
+
+    /// The primary, by the word of the first sentinel that answers.
+    pub(crate) async fn ask_sentinels(&self, shared: &Shared) -> Result<Server, Failure> {
+        let mut why = Failure::not_sent(error(ErrorKind::Unreachable, "no sentinel is named"));
+        for sentinel in shared.dialer.servers() {
+            match self.ask_sentinel(shared, &sentinel).await {
+                Ok(server) => return Ok(server),
+                // A sentinel that does not know the primary says less than one that cannot be reached.
+                Err(failure)
+                    if failure.error.kind() == ErrorKind::Config
+                        && why.error.kind() == ErrorKind::Unauthorized => {}
+                Err(failure) => why = failure,
+            }
+        }
+        Err(why)
+    }
+
+    async fn ask_sentinel(&self, shared: &Shared, sentinel: &Server) -> Result<Server, Failure> {
+        let mut connection = shared.dialer.dial_sentinel(sentinel).await?;
+        let mut command = cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.master);
+        let mut answer = list(ask(&mut connection, &command, shared.probe_wait()).await?)?.into_iter();
+        let host = bytes(answer.next().unwrap_or_default())?;
+        let port = number(answer.next().unwrap_or_default())?;
+        match (host, port.and_then(|port| u16::try_from(port).ok())) {
+            (Some(host), Some(port)) => Ok((String::from_utf8_lossy(&host).into_owned(), port)),
+            _ => Err(Failure::not_sent(
+                error(ErrorKind::Config, "the sentinels know no primary of this name")
+                    .context("redis.master", &self.master)
+                    .help("`SENTINEL MASTERS` lists the names that they know"),
+            )),
+        }
+    }
+
+    pub(crate) fn is_sentinel(&self) -> bool {
+        self.mode == RedisMode::Sentinel
     }
 }

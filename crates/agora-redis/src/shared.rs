@@ -143,29 +143,19 @@ impl Shared {
         self.config.timeout.min(PROBE_WAIT_MAX)
     }
 
-    /// The connection for commands about a topic. `None`: about none.
-    ///
-    /// # Errors
-    /// Where the link is down.
-    pub(crate) async fn connection(&self, topic: Option<&TopicName>) -> Result<Connection, Failure> {
-        let found = self.route.connection(self, topic).await;
-        if self.is_closed() { Err(Failure::not_sent(closed())) } else { found }
-    }
-
     /// A connection of one's own to the server of a topic.
     ///
     /// # Errors
-    /// As [`connection`](Shared::connection).
+    /// Where the link is down.
     pub(crate) async fn dial(
         &self,
         topic: Option<&TopicName>,
-        reads: bool,
         pushed: Option<Pushed>,
     ) -> Result<Connection, Failure> {
         if self.is_closed() {
             return Err(Failure::not_sent(closed()));
         }
-        let server = self.route.server(self, topic, reads).await?;
+        let server = self.route.server(self, topic)?;
         self.dialer.dial(&server, pushed).await
     }
 
@@ -185,15 +175,31 @@ impl Shared {
         let by = Instant::now() + self.config.timeout;
         let mut tries = Tries::new(self, by);
         loop {
-            let asked = async {
-                let mut connection = self.connection(topic).await?;
-                ask(&mut connection, command, self.config.timeout).await
-            };
-            match self.unless_ended(asked).await {
+            let asked =
+                self.with_line(topic, async |connection| ask(connection, command, self.config.timeout).await);
+            match asked.await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => tries.after(failure).await?,
             }
         }
+    }
+
+    /// Asks something on the connection for commands, as long as that is of any use.
+    pub(crate) async fn with_line<T>(
+        &self,
+        topic: Option<&TopicName>,
+        question: impl AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let asked = async {
+            let line = self.route.line(self, topic).await?;
+            let mut connection = line.connection.clone();
+            tokio::select! {
+                biased;
+                answer = question(&mut connection) => answer,
+                () = line.gone() => Err(Failure::unanswered("the connection was given up")),
+            }
+        };
+        self.unless_ended(asked).await
     }
 
     /// The outcome of a call, or `Closed` as soon as the transport is.

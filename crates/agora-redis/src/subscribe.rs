@@ -186,9 +186,9 @@ impl Line {
                 PushKind::SUnsubscribe => lost.notify_one(),
                 _ => hub.pushed(info),
             });
-            return Ok(Self::Resp3(shared.dial(topic, false, Some(pushed)).await?));
+            return Ok(Self::Resp3(shared.dial(topic, Some(pushed)).await?));
         }
-        let server = shared.route.server(shared, topic, false).await?;
+        let server = shared.route.server(shared, topic)?;
         let (sink, mut messages) = shared.dialer.dial_for_messages(&server).await?.split();
         let (hub, lost) = (Arc::clone(hub), Arc::clone(lost));
         let task = shared.runtime.spawn(async move {
@@ -332,6 +332,10 @@ async fn serve(
             },
             () = tokio::time::sleep(PROBE_INTERVAL) => {
                 let empty = hub.sweep();
+                if shared.route.is_cluster() && !empty.is_empty() {
+                    // The connection is this topic's alone: nobody needs it any more.
+                    return Failure::not_sent(closed());
+                }
                 let kept = async {
                     if !empty.is_empty() {
                         line.unsubscribe(&empty, shared.config.timeout).await?;

@@ -208,6 +208,14 @@ impl Process {
         self.signal(Signal::SIGCONT)
     }
 
+    /// Tells it that its configuration has changed (SIGHUP).
+    ///
+    /// # Errors
+    /// Where it is down.
+    pub fn reload(&self) -> Result {
+        self.signal(Signal::SIGHUP)
+    }
+
     /// Kills it, and starts it again with the data that it had.
     ///
     /// # Errors

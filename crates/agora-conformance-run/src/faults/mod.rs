@@ -5,8 +5,8 @@ mod nats;
 mod redis;
 
 pub use links::Links;
-pub use nats::NatsWorld;
-pub use redis::RedisWorld;
+pub use nats::{NatsClusterWorld, NatsWorld};
+pub use redis::{RedisClusterWorld, RedisWorld, SentinelWorld};
 
 use agora_conformance::faults::ServerFault;
 use agora_conformance::suite::{Ability, Cannot};

@@ -104,8 +104,22 @@ pub async fn play(
     case: impl FnOnce(Run) -> BoxFuture<Verdict>,
     directory: &Path,
 ) -> Result<(), String> {
-    let name = format!("{}-{}-{name}", world.name(), on.as_str());
-    let run = Run::new(world, on.settings()).map_err(|fault| format!("{name}: {fault:?}"))?;
+    play_on(world, &format!("{}-{name}", on.as_str()), on.settings(), case, directory).await
+}
+
+/// As [`play`], with topics of these settings.
+///
+/// # Errors
+/// As [`play`].
+pub async fn play_on(
+    world: Arc<dyn World>,
+    name: &str,
+    settings: TopicSettings,
+    case: impl FnOnce(Run) -> BoxFuture<Verdict>,
+    directory: &Path,
+) -> Result<(), String> {
+    let name = format!("{}-{name}", world.name());
+    let run = Run::new(world, settings).map_err(|fault| format!("{name}: {fault:?}"))?;
     let verdict = case(run.clone()).await;
     run.end().await;
     if verdict.is_ok() && std::env::var_os(KEEP).is_none() {

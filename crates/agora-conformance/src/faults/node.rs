@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agora_core::bus::{Bus, BusConfig, Delivery, MemberChange, Missing, Start, Subscription};
 use agora_core::id::TopicName;
+use agora_core::live::Reason;
 use agora_core::membership::{MemberEvent, MemberInfo};
 use agora_core::transport::Transport;
 use agora_core::{Error, ErrorKind};
@@ -340,6 +341,23 @@ impl Reading {
             };
             history.entries.iter().filter(|entry| gap(&entry.what)).count()
         })
+    }
+
+    /// Waits until it was told of something missing for this reason, or of anything where that is `None`.
+    ///
+    /// # Errors
+    /// Where that does not come in time.
+    pub async fn misses(&self, run: &Run, why: Option<Reason>) -> Verdict {
+        run.until("a gap is told", |history| {
+            let told = |what: &What| match what {
+                What::Gap { sub, reason, .. } | What::Log(LogWhat::Missing(sub, reason)) => {
+                    *sub == self.sub && why.is_none_or(|why| why == *reason)
+                }
+                _ => false,
+            };
+            history.entries.iter().any(|entry| told(&entry.what))
+        })
+        .await
     }
 
     /// Waits until it was handed so many events.

@@ -58,6 +58,11 @@ impl Run {
         self.0.settings
     }
 
+    /// The cluster.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.0.cluster
+    }
+
     /// The topic.
     pub fn topic(&self) -> &TopicName {
         &self.0.topics[0]
@@ -181,6 +186,14 @@ impl Run {
         let patience = self.patience();
         let late = |_| Fault::broken(format!("{what}: nothing came within {patience:?}"));
         timeout(patience, future).await.map_err(late)
+    }
+
+    /// Fails, unless it is so.
+    ///
+    /// # Errors
+    /// `what`, where it is not.
+    pub fn ensure(&self, is_so: bool, what: &str) -> Verdict {
+        if is_so { Ok(()) } else { Err(Fault::broken(what)) }
     }
 
     /// Waits until the history is as it should be.

@@ -58,7 +58,7 @@ pub(crate) async fn join(
 ) -> Result<Box<dyn GroupInbox>> {
     let joining = async {
         make(shared, topic, &group.name, group.start).await?;
-        let waiting = shared.dial(Some(topic), false, None).await?;
+        let waiting = shared.dial(Some(topic), None).await?;
         Ok(member::Member::new(shared, topic, group, waiting))
     };
     match shared.unless_ended(joining).await {

@@ -12,7 +12,7 @@ use redis::{Pipeline, Value, cmd};
 
 use super::judge::{Reading, Verdict};
 use super::look::{LOOK, Look};
-use crate::call::{Connection, ask_all, bytes, checked, list, pairs};
+use crate::call::{Connection, ask, ask_all, bytes, checked, list, pairs};
 use crate::error::{Failure, closed, odd};
 use crate::place::Id;
 use crate::record;
@@ -63,11 +63,11 @@ pub(crate) async fn open(
     from: LogStart,
 ) -> Result<Box<dyn LogInbox>> {
     let opening = async {
-        let mut connection = shared.dial(Some(topic), true, None).await?;
-        if shared.route.reads_replica(shared, topic).await {
-            crate::call::ask(&mut connection, &cmd("READONLY"), shared.config.timeout).await?;
-        }
         let (stream, settings) = (shared.names.stream(topic), shared.names.settings(topic));
+        let mut connection = match replica(shared, topic, &stream, &settings).await {
+            Some(connection) => connection,
+            None => shared.dial(Some(topic), None).await?,
+        };
         let (start, word) = match &from {
             LogStart::Earliest => (Id::ZERO, "XRANGE"),
             LogStart::Last => (Id::ZERO, "XREVRANGE"),
@@ -95,6 +95,33 @@ pub(crate) async fn open(
             shared.suspect(&failure);
             Err(failure.of_idempotent())
         }
+    }
+}
+
+/// How long a replica is given to catch up with its master, and how often it is looked at.
+const REPLICA_WAIT: Duration = Duration::from_secs(2);
+const REPLICA_LOOK: Duration = Duration::from_millis(20);
+
+/// A connection to a replica, where that is wanted and there is one that has all that the master had a moment ago. One
+/// that is behind would look like a log that was rewound.
+async fn replica(shared: &Shared, topic: &TopicName, stream: &str, settings: &str) -> Option<Connection> {
+    let server = shared.route.replica(shared, topic)?;
+    let mut command = cmd("EVAL_RO");
+    command.arg(LOOK).arg(2).arg(stream).arg(settings);
+    let caught_up = async {
+        let there = Look::read(shared.call(Some(topic), &command).await?)?;
+        let mut connection = shared.dialer.dial(&server, None).await?;
+        ask(&mut connection, &cmd("READONLY"), shared.config.timeout).await?;
+        while Look::read(ask(&mut connection, &command, shared.config.timeout).await?)?.counts().last
+            < there.counts().last
+        {
+            tokio::time::sleep(REPLICA_LOOK).await;
+        }
+        Ok::<_, Failure>(connection)
+    };
+    match tokio::time::timeout(REPLICA_WAIT, caught_up).await {
+        Ok(Ok(connection)) => Some(connection),
+        _ => None,
     }
 }
 

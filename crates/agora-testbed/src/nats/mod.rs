@@ -51,6 +51,15 @@ impl NatsServer {
         process.await.map(Self)
     }
 
+    /// Has it read another configuration, with this in it besides.
+    ///
+    /// # Errors
+    /// Where it is down.
+    pub fn reconfigure(&self, more: &str) -> Result {
+        arguments(self.data(), self.port(), more)?;
+        self.reload()
+    }
+
     /// `nats://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port())

@@ -13,8 +13,8 @@ use crate::ports::free_port;
 use crate::process::{Hello, Process};
 
 pub use cluster::RedisCluster;
-pub use resp::{Value, ask};
-pub use sentinel::RedisSentinel;
+pub use resp::{Value, ask, ask_as};
+pub use sentinel::{NAME, RedisSentinel};
 
 /// With a password set, the answer is that it is missing.
 pub(crate) const HELLO: Hello = Hello { say: b"PING\r\n", hear: &["+PONG", "-NOAUTH"] };

@@ -53,19 +53,38 @@ impl Value {
 /// # Errors
 /// Where nobody answers, or the answer is an error.
 pub async fn ask(port: u16, words: &[&str]) -> Result<Value> {
+    ask_all(port, &[words]).await
+}
+
+/// The same, where a password is asked for.
+///
+/// # Errors
+/// As [`ask`]; and where the password is wrong.
+pub async fn ask_as(port: u16, password: &str, words: &[&str]) -> Result<Value> {
+    ask_all(port, &[&["AUTH", password], words]).await
+}
+
+/// The answer to the last of several commands, none of which may fail.
+async fn ask_all(port: u16, commands: &[&[&str]]) -> Result<Value> {
     let asked = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.doing("connect")?;
         let mut stream = BufReader::new(stream);
-        let mut command = format!("*{}\r\n", words.len());
-        for word in words {
-            command += &format!("${}\r\n{word}\r\n", word.len());
+        let mut answer = Value::Nil;
+        for words in commands {
+            let mut command = format!("*{}\r\n", words.len());
+            for word in *words {
+                command += &format!("${}\r\n{word}\r\n", word.len());
+            }
+            stream.write_all(command.as_bytes()).await.doing("ask")?;
+            answer = read(&mut stream).await?;
         }
-        stream.write_all(command.as_bytes()).await.doing("ask")?;
-        read(&mut stream).await
+        Ok(answer)
     };
     let answer = timeout(ANSWER_WAIT, asked).await;
     let answer = answer.unwrap_or_else(|_| Err(Failure::new(format!("no answer within {ANSWER_WAIT:?}"))));
-    answer.map_err(|failure| Failure::new(format!("{} on port {port}: {failure}", words.join(" "))))
+    // The last one alone: the one before it has a password in it.
+    let words = commands.last().map(|words| words.join(" ")).unwrap_or_default();
+    answer.map_err(|failure| Failure::new(format!("{words} on port {port}: {failure}")))
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> Result<Value> {

@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::wait;
 
 /// The name that sentinels know the primary by.
-const NAME: &str = "main";
+pub const NAME: &str = "main";
 /// How long a primary is silent before it counts as down. Sentinels ask once in this time, and where it is shorter than
 /// a second they take a new primary for down before they have heard of it.
 const DOWN_AFTER_MS: u32 = 1500;
@@ -67,6 +67,11 @@ impl RedisSentinel {
     /// Where it is neither 0 nor 1.
     pub fn server(&mut self, number: usize) -> &mut RedisServer {
         &mut self.servers[number]
+    }
+
+    /// The ports of the sentinels.
+    pub fn sentinels(&self) -> impl Iterator<Item = u16> {
+        self.sentinels.iter().map(Process::port)
     }
 
     /// `redis+sentinel://`, every sentinel, and the name of the primary.

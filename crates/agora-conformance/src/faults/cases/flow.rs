@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agora_core::ErrorKind;
 use agora_core::limits::BODY_BYTES_MAX;
+use agora_core::live::Reason;
 use agora_core::transport::{Address, OutFrame, TopicKind, TopicSpec};
 use tokio::time::Instant;
 
@@ -197,6 +198,11 @@ async fn crash_in_mid_publish(run: Run) -> Verdict {
     a.crash().await;
     drop(publishing);
     b.publish_all(5).await?;
+    if run.settings().kind == TopicKind::Live {
+        // What it published last may never have left it, and nobody knows: its tail is missing.
+        at_b.misses(&run, Some(Reason::SourceFailed)).await?;
+        at_c.misses(&run, Some(Reason::SourceFailed)).await?;
+    }
     // The same node comes back, in a new life.
     let again = run.node(0).await?;
     again.publish_all(5).await?;

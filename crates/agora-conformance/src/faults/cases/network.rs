@@ -6,7 +6,7 @@ use super::super::judge::Rules;
 use super::super::run::Run;
 use super::super::world::LinkFault;
 use super::fault_cases;
-use crate::history::What;
+use crate::history::{Change, What};
 use crate::suite::{Verdict, ensure};
 
 fault_cases! {
@@ -14,6 +14,8 @@ fault_cases! {
         "An event that was stored, and whose receipt was lost, is read once; its publish succeeds later, or its outcome is unknown.";
     cut_and_healed [Live, Log]
         "During the cut publishes wait; afterwards readers get what they missed, or a gap.";
+    cut_past_every_timeout [Live, Log]
+        "The link is down while the cut lasts; publishes wait or fail by their deadline; afterwards readers get what they missed, or a gap.";
     cut_one_way [Live, Log]
         "A cut of one way is as good as one of both; afterwards all goes on.";
     reset_often [Live, Log]
@@ -59,6 +61,29 @@ async fn cut_and_healed(run: Run) -> Verdict {
         at_b.has(&run, of_b + 10).await?;
         drop(publishing);
     }
+    run.finish(Rules::default()).await
+}
+
+async fn cut_past_every_timeout(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    a.publish_all(5).await?;
+    b.publish_all(5).await?;
+    let publishing = (a.publish_on(Duration::from_millis(20))?, b.publish_on(Duration::from_millis(20))?);
+    run.link(0, LinkFault::Cut).await?;
+    let mut link = a.bus().link();
+    let down = async { link.wait_for(|link| !link.is_usable()).await.is_ok() };
+    run.soon("the link is down", down).await?;
+    // Those on the other side hear of nobody's death sooner than they should, and of it in the end.
+    let by = b.life();
+    let failed =
+        |what: &What| matches!(what, What::Member { by: who, change: Change::Failed, .. } if *who == by);
+    run.until("it is held dead", |history| history.entries.iter().any(|entry| failed(&entry.what))).await?;
+    run.link(0, LinkFault::Heal).await?;
+    let (of_a, of_b) = (at_a.events(), at_b.events());
+    at_a.has(&run, of_a + 10).await?;
+    at_b.has(&run, of_b + 10).await?;
+    drop(publishing);
     run.finish(Rules::default()).await
 }
 
