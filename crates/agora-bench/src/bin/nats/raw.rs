@@ -57,7 +57,8 @@ async fn try_core(address: &str, events: u64, bytes: usize, batch: usize) -> Res
     let publishing = tokio::spawn(async move {
         for sent in 0..count {
             // An error: the reader has given up.
-            if sent % 128 == 0 && taken.wait_for(|taken| sent <= taken + ahead(message.len())).await.is_err() {
+            if sent % 128 == 0 && taken.wait_for(|taken| sent <= taken + ahead(message.len())).await.is_err()
+            {
                 return;
             }
             a.publish(subject.clone(), message.clone()).await.unwrap();
