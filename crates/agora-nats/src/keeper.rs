@@ -49,8 +49,17 @@ pub(crate) fn is_final(error: &Error) -> bool {
     !matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::OutcomeUnknown)
 }
 
-/// Keeps a connection until the transport is closed.
-pub(crate) async fn run(shared: Arc<Shared>, first: Option<Session>) {
+/// Puts a connection into use.
+pub(crate) fn begin(shared: &Shared, session: Session) -> Arc<Session> {
+    let session = Arc::new(session);
+    shared.set_session(Some(Arc::clone(&session)));
+    shared.tell(State::Up);
+    tracing::debug!(server = session.server, "connected");
+    session
+}
+
+/// Keeps a connection until the transport is closed, beginning with one that is in use already.
+pub(crate) async fn run(shared: Arc<Shared>, first: Option<Arc<Session>>) {
     let mut others = Vec::new();
     if let Some(session) = first {
         watch(&shared, session, &mut others).await;
@@ -65,7 +74,7 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Option<Session>) {
             None => return,
             Some(Ok(session)) => {
                 (pause, failures) = (BACKOFF.0, 0);
-                watch(&shared, session, &mut others).await;
+                watch(&shared, begin(&shared, session), &mut others).await;
             }
             Some(Err(error)) => {
                 failures += 1;
@@ -83,13 +92,9 @@ pub(crate) async fn run(shared: Arc<Shared>, first: Option<Session>) {
 }
 
 /// Uses a connection until it is over.
-async fn watch(shared: &Shared, session: Session, others: &mut Vec<String>) {
-    let session = Arc::new(session);
+async fn watch(shared: &Shared, session: Arc<Session>, others: &mut Vec<String>) {
     others.clone_from(&session.others);
     others.truncate(OTHERS_MAX);
-    shared.set_session(Some(Arc::clone(&session)));
-    shared.tell(State::Up);
-    tracing::debug!(server = session.server, "connected");
     tokio::select! {
         () = shared.closed() => return,
         () = session.over() => {}

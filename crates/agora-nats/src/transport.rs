@@ -73,7 +73,8 @@ impl NatsTransport {
         let bytes_max = first.as_ref().map_or(MAX_PAYLOAD, |session| session.bytes_max);
         let shared = Arc::new(Shared::new(plan, cluster, capabilities(bytes_max)));
         let first = match first {
-            Ok(session) => Some(session),
+            // Before anybody can look: who has connected may publish.
+            Ok(session) => Some(keeper::begin(&shared, session)),
             Err(why) => {
                 shared.tell(State::Down(why));
                 None

@@ -219,6 +219,8 @@ fn beside(section: &str, name: &str) -> Vec<(&'static str, &'static str)> {
             vec![("nats.user", "u"), ("kafka.user", "u"), ("zenoh.user", "u")]
         }
         ("nats", "tls_ca_file") => vec![("nats.tls", "true")],
+        ("nats", "tls_cert_file") => vec![("nats.tls", "true"), ("nats.tls_key_file", "f")],
+        ("nats", "tls_key_file") => vec![("nats.tls", "true"), ("nats.tls_cert_file", "f")],
         ("nats", "stream_name") => vec![("nats.jetstream", "true")],
         ("kafka", "tls_ca_file") => vec![("kafka.tls", "true")],
         ("kafka", "sasl") => vec![("kafka.user", "u"), ("kafka.password_file", "f"), ("kafka.tls", "true")],

@@ -1,0 +1,93 @@
+//! Groups: leases that differ, members that are counted, connections that break.
+
+use std::time::Duration;
+
+use agora_core::ErrorKind;
+use agora_core::id::GroupName;
+use agora_core::transport::{FromGroup, GroupInbox, GroupSpec, GroupStart, Settle, Token, Transport};
+use agora_nats::NatsTransport;
+use agora_testbed::NatsServer;
+
+use crate::support::{config, connect, number_of, numbered, open_log, publish, soon, topic, up};
+
+fn spec(lease: Duration) -> GroupSpec {
+    GroupSpec { name: GroupName::new("workers").unwrap(), start: GroupStart::Earliest, lease }
+}
+
+async fn join(transport: &NatsTransport, lease: Duration) -> Box<dyn GroupInbox> {
+    transport.join_group(&topic("log"), &spec(lease)).await.unwrap()
+}
+
+/// The next record: its number, its token, and how often it was given out.
+async fn job(member: &mut dyn GroupInbox) -> (u64, Token, u32) {
+    let mut into = Vec::new();
+    soon("a record", member.recv(1, &mut into)).await.unwrap();
+    match into.remove(0) {
+        FromGroup::Message { raw, token, attempt, .. } => (number_of(&raw.payload), token, attempt),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_was_promised_outlasts_the_groups() {
+    let server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let log = open_log(&transport, "log").await;
+    publish(&transport, &log, (1..=2).map(numbered).collect()).await.unwrap();
+    // The first member decides for the server; it holds its record, so the second one cannot change that.
+    let mut short = join(&transport, Duration::from_secs(1)).await;
+    assert_eq!(job(&mut *short).await.0, 1);
+    let mut long = join(&transport, Duration::from_secs(60)).await;
+    let (number, token, _) = job(&mut *long).await;
+    assert_eq!(number, 2);
+    // Two leases later the first record has come again twice, and the second not at all.
+    for attempt in 2..=3 {
+        let (number, _, found) = job(&mut *short).await;
+        assert_eq!((number, found), (1, attempt));
+    }
+    long.settle(token, Settle::Ack).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_voids_every_token() {
+    let mut server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let log = open_log(&transport, "log").await;
+    publish(&transport, &log, vec![numbered(1)]).await.unwrap();
+    let mut member = join(&transport, Duration::from_secs(2)).await;
+    let (_, token, attempt) = job(&mut *member).await;
+    assert_eq!(attempt, 1);
+    server.restart().await.unwrap();
+    let mut into = Vec::new();
+    // With enough to do, a member hears it all the same.
+    soon("the interruption", member.recv(0, &mut into)).await.unwrap();
+    assert!(matches!(into[..], [FromGroup::Interrupted]), "{into:?}");
+    assert_eq!(member.settle(token, Settle::Ack).await.unwrap_err().kind(), ErrorKind::Conflict);
+    up(&transport).await;
+    let mut member = join(&transport, Duration::from_secs(2)).await;
+    let (number, token, attempt) = job(&mut *member).await;
+    assert_eq!((number, attempt), (1, 2), "it was given out before");
+    member.settle(token, Settle::Ack).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_counted_across_connections_and_the_dead_are_not() {
+    let server = NatsServer::start().await.unwrap();
+    let (a, b) = (connect(&config(server.port())).await, connect(&config(server.port())).await);
+    let log = open_log(&a, "log").await;
+    publish(&a, &log, (1..=3).map(numbered).collect()).await.unwrap();
+    let (mut one, two) = (join(&a, Duration::from_secs(60)).await, join(&b, Duration::from_secs(60)).await);
+    job(&mut *one).await;
+    let group = spec(Duration::ZERO).name;
+    let mut found = a.admin().unwrap().describe_group(&log, &group).await.unwrap();
+    found.members.sort_by_key(|member| member.pending);
+    let pending: Vec<_> = found.members.iter().map(|member| member.pending).collect();
+    assert_eq!((pending, found.lag(), found.pending()), (vec![0, 1], 3, 1));
+    // As a crash: nobody says goodbye.
+    drop(b);
+    let refused = a.admin().unwrap().delete_group(&log, &group).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "one is still there");
+    one.leave().await.unwrap();
+    a.admin().unwrap().delete_group(&log, &group).await.unwrap();
+    drop(two);
+}

@@ -1,0 +1,131 @@
+//! Logs that are there, that are not, and that are otherwise.
+
+use std::time::Duration;
+
+use agora_core::ErrorKind;
+use agora_core::config::Storage;
+use agora_core::transport::{Framing, FromLog, LogStart, TopicSettings, TopicSpec, Transport};
+use agora_nats::stream_name;
+use agora_testbed::NatsServer;
+
+use crate::support::{cluster, config, connect, numbered, open_log, publish, read, read_all, topic};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_not_made_where_that_is_not_wanted() {
+    let server = NatsServer::start().await.unwrap();
+    let mut config = config(server.port());
+    config.auto_create = Some(false);
+    let transport = connect(&config).await;
+    let spec = TopicSpec::log(topic("log"));
+    let missing = transport.open(&spec).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    let text = format!("{missing:#}");
+    assert!(text.contains("agora topics create") && text.contains("nats stream add"), "{text}");
+    let missing = transport.cursors().unwrap().take(&spec.name, "reader").await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    assert!(format!("{missing:#}").contains("nats kv add"), "{missing:#}");
+    // An operator asks for it.
+    transport.admin().unwrap().create_topic(&spec).await.unwrap();
+    transport.open(&spec).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_made_otherwise_is_a_conflict_that_names_both() {
+    let server = NatsServer::start().await.unwrap();
+    let plain = config(server.port());
+    let transport = connect(&plain).await;
+    let mut made = TopicSpec::log(topic("log"));
+    made.settings.retention = Some(Duration::from_secs(3600));
+    transport.open(&made).await.unwrap();
+    // What is not said is not compared.
+    transport.open(&TopicSpec::log(topic("log"))).await.unwrap();
+    let mut longer = made.clone();
+    longer.settings.retention = Some(Duration::from_secs(7200));
+    let mut each = made.clone();
+    each.settings = TopicSettings::LOG.framing(Framing::Each);
+    for (asked, words) in [(&longer, ["7200s", "3600s"]), (&each, ["framing each", "framing batch"])] {
+        let error = transport.open(asked).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let text = error.to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+    let mut in_memory = plain.clone();
+    in_memory.storage = Some(Storage::Memory);
+    let other = connect(&in_memory).await;
+    let error = other.open(&made).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.to_string().contains("memory"), "{error}");
+    let mut window = plain.clone();
+    window.duplicate_window = Some(Duration::from_secs(7));
+    let other = connect(&window).await;
+    let error = other.open(&made).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.to_string().contains("7s"), "{error}");
+    other.open(&TopicSpec::log(topic("other"))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_for_streams_is_what_their_names_begin_with() {
+    let server = NatsServer::start().await.unwrap();
+    let mut config = config(server.port());
+    config.jetstream = true;
+    config.stream_name = Some("mail".into());
+    let transport = connect(&config).await;
+    let log = open_log(&transport, "log").await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    jetstream.get_stream(stream_name("mail", &cluster(), &log).unwrap()).await.unwrap();
+    assert_eq!(transport.admin().unwrap().topics().await.unwrap(), [log]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_native_tool_stores_is_read_and_what_it_reads_is_ours() {
+    let server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let log = open_log(&transport, "log").await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    let subject = agora_nats::log_subject(&cluster(), &log);
+    jetstream.publish(subject, "by a stranger".into()).await.unwrap().await.unwrap();
+    let mut frame = numbered(2);
+    frame.key = Some("account/7".into());
+    publish(&transport, &log, vec![frame]).await.unwrap();
+    assert_eq!(read_all(&transport, &log).await, ["by a stranger", "2"]);
+    let stream = jetstream.get_stream(stream_name("agora", &cluster(), &log).unwrap()).await.unwrap();
+    let ours = stream.get_raw_message(2).await.unwrap();
+    assert_eq!(ours.headers.get("agora-key").unwrap().as_str(), "account/7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_that_overtakes_a_reader_is_told() {
+    let server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let mut spec = TopicSpec::log(topic("log"));
+    spec.settings.retention = Some(Duration::from_secs(1));
+    transport.open(&spec).await.unwrap();
+    publish(&transport, &spec.name, (1..=10).map(numbered).collect()).await.unwrap();
+    let mut reader = transport.open_log(&spec.name, LogStart::Earliest).await.unwrap();
+    let mut first = Vec::new();
+    while !first.iter().any(|one| matches!(one, FromLog::Record { .. })) {
+        reader.recv(1, &mut first).await.unwrap();
+    }
+    // Nothing tells when the server has dropped them.
+    let admin = transport.admin().unwrap();
+    while admin.describe_topic(&spec.name).await.unwrap().lanes[0].records > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    publish(&transport, &spec.name, vec![numbered(11)]).await.unwrap();
+    let mut told = false;
+    loop {
+        for one in read(&mut *reader).await {
+            match one {
+                FromLog::Trimmed { .. } => told = true,
+                FromLog::Record { raw, .. } => {
+                    assert!(told, "2 to 10 are gone, and nothing was said");
+                    assert_eq!(raw.payload, "11");
+                    return;
+                }
+                FromLog::CaughtUp { .. } | FromLog::Beginning { .. } => {}
+                FromLog::Interrupted => panic!("nothing was interrupted"),
+            }
+        }
+    }
+}
