@@ -4,14 +4,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use agora_conformance::faults::{self, LinkFault, On, ServerFault, World};
 use agora_conformance::suite::{Ability, Cannot};
 use agora_core::Result;
-use agora_core::id::{ClusterName, NodeName};
+use agora_core::id::{ClusterName, NodeName, SourceId, TopicName};
 use agora_core::memory::Space;
-use agora_core::transport::Transport;
+use agora_core::transport::{
+    Address, BoxFuture, Capabilities, GroupInbox, GroupSpec, Hint, Inbox, Link, LogInbox, LogStart, OutFrame,
+    PublishFailed, TopicInfo, TopicSpec, Transport,
+};
 use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 struct Memory(Space);
 
@@ -72,4 +79,101 @@ async fn a_server_in_memory_passes_what_it_can_be_made_to_suffer() {
     }
     let failed: Vec<String> = playing.join_all().await.into_iter().filter_map(Result::err).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+/// A transport whose log forgets what it acknowledged, now and then.
+struct Forgetful {
+    inner: Box<dyn Transport>,
+    calls: AtomicU64,
+}
+
+#[async_trait]
+impl Transport for Forgetful {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.inner.link()
+    }
+
+    async fn open(&self, topic: &TopicSpec) -> Result<TopicInfo> {
+        self.inner.open(topic).await
+    }
+
+    fn publish(
+        &self,
+        to: &Address,
+        frames: Vec<OutFrame>,
+        by: Instant,
+    ) -> BoxFuture<Result<(), PublishFailed>> {
+        let is_control = !to.topic.as_str().starts_with("faults.");
+        if is_control || self.calls.fetch_add(1, Ordering::Relaxed) % 7 != 3 {
+            return self.inner.publish(to, frames, by);
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>> {
+        self.inner.subscribe(topic).await
+    }
+
+    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        self.inner.open_log(topic, from).await
+    }
+
+    async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        self.inner.join_group(topic, group).await
+    }
+
+    async fn announce(&self, me: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {
+        self.inner.announce(me).await
+    }
+
+    async fn close(&self, by: Instant) -> Result<()> {
+        self.inner.close(by).await
+    }
+}
+
+struct ForgetfulWorld(Memory);
+
+#[async_trait]
+impl World for ForgetfulWorld {
+    fn name(&self) -> &str {
+        "forgetful"
+    }
+
+    async fn connect(&self, cluster: &ClusterName, node: &NodeName) -> Result<Box<dyn Transport>> {
+        let inner = self.0.connect(cluster, node).await?;
+        Ok(Box::new(Forgetful { inner, calls: AtomicU64::new(0) }))
+    }
+
+    async fn link(&self, node: &NodeName, what: LinkFault) -> Ability {
+        self.0.link(node, what).await
+    }
+
+    async fn server(&self, what: ServerFault) -> Ability {
+        self.0.server(what).await
+    }
+
+    /// What is lost stays lost: there is nothing to wait for.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_forgets_what_it_acknowledged_is_found_out() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults");
+    for (name, on, said) in [
+        ("cut_and_healed", On::Log, "the log had accepted"),
+        ("handler_fails_and_the_next_succeeds", On::Each, "neither handled nor buried"),
+    ] {
+        let world = Arc::new(ForgetfulWorld(Memory(Space::default())));
+        let why = faults::play_named(world, name, on, &directory).await.unwrap_err();
+        assert!(why.contains(said) || why.contains("is owed"), "{why}");
+        let (_, file) = why.split_once("Its history: ").unwrap();
+        let history = std::fs::read_to_string(file.trim()).unwrap();
+        assert!(history.contains("published n0.1/t0/1 as 1"), "the history is in the file that is named");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agora_core::bus::BusConfig;
 use agora_core::id::{ClusterName, NodeName, TopicName};
-use agora_core::transport::{TopicSettings, Transport};
+use agora_core::transport::{TopicKind, TopicSettings, Transport};
 use tokio::time::{Instant, timeout};
 
 use super::judge::{Rules, judge};
@@ -248,7 +248,8 @@ impl Run {
     }
 
     fn look(&self, rules: Rules) -> (Vec<String>, Vec<String>) {
-        let judged = self.0.recorder.look(|history| judge(history, rules));
+        let is_log = self.0.settings.kind == TopicKind::Log;
+        let judged = self.0.recorder.look(|history| judge(history, rules, is_log));
         let findings = judged.findings.iter().map(ToString::to_string).collect();
         (judged.owed(), findings)
     }

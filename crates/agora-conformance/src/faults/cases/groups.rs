@@ -35,7 +35,7 @@ fn script(of: impl Fn(u64, u32) -> Act + Send + Sync + 'static) -> Script {
     Arc::new(of)
 }
 
-const AGAIN: Rules = Rules { handled_again: true, ends: false };
+const AGAIN: Rules = Rules { handled_again: true, ends: false, loses: false };
 
 async fn handler_fails_and_the_next_succeeds(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;

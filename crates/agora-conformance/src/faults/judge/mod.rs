@@ -23,6 +23,8 @@ pub struct Rules {
     pub handled_again: bool,
     /// A subscription may end with an error: that is what the case is about.
     pub ends: bool,
+    /// What a log had accepted may be lost, if a gap says so: the case takes records away from it.
+    pub loses: bool,
 }
 
 /// What one subscription is.
@@ -54,15 +56,20 @@ pub(super) struct Judge {
     seqs: BTreeMap<(Life, Topic, u64), Value>,
     probes: BTreeSet<Value>,
     probing: bool,
+    /// What was told to be missing, with both ends: when, to whom, whose, from, to.
+    gaps: Vec<(Duration, Sub, Life, u64, u64)>,
     groups: groups::Groups,
     pub(super) findings: Vec<Finding>,
 }
 
-/// Judges a history.
-pub(super) fn judge(history: &History, rules: Rules) -> Judge {
+/// Judges a history, of a log or of a live topic.
+pub(super) fn judge(history: &History, rules: Rules, is_log: bool) -> Judge {
     let mut judge = Judge::default();
     for entry in &history.entries {
         judge.note(entry.at, &entry.what, rules);
+    }
+    if is_log && !rules.loses {
+        judge.blame_for_losses();
     }
     let Judge { groups, findings, .. } = &mut judge;
     groups.conclude(rules, findings);
@@ -116,6 +123,9 @@ impl Judge {
             What::Event { sub, of, topic, seq, value } => self.event(at, *sub, *of, *topic, *seq, *value),
             What::Gap { sub, of: Some(of), topic, from, to, .. } => {
                 let stand = self.stand(*of, *topic);
+                if let (Some(from), Some(to)) = (from, to) {
+                    self.gaps.push((at, *sub, *of, *from, *to));
+                }
                 // An open gap is judged by how far the source has come for sure, any other by how far it may have.
                 let stood = if to.is_some() { stand.tried + 1 } else { stand.accepted + 1 };
                 self.ledger(at, *sub, *of, *topic, |ledger| ledger.gap(*from, *to, stood.max(ledger.next())));
@@ -142,6 +152,24 @@ impl Judge {
             }
             What::Group(what) => self.groups.note(at, what, &mut self.findings),
             _ => {}
+        }
+    }
+
+    /// A log that has accepted an event has it until retention takes it: a gap is no excuse.
+    fn blame_for_losses(&mut self) {
+        let accepted = self.outcomes.iter().filter_map(|(value, outcome)| match outcome {
+            Some(Ok(Some(seq))) => Some((value.life, *seq, *value)),
+            _ => None,
+        });
+        let accepted: Vec<_> = accepted.collect();
+        for (at, sub, of, from, to) in std::mem::take(&mut self.gaps) {
+            let mut lost = accepted.iter().filter(|(life, seq, _)| *life == of && (from..to).contains(seq));
+            if let Some((_, seq, value)) = lost.next() {
+                self.blame(
+                    at,
+                    format!("the log had accepted {value} as {seq}, and {sub} is told that it is missing"),
+                );
+            }
         }
     }
 

@@ -39,7 +39,7 @@ fn story(then: impl IntoIterator<Item = What>) -> History {
 }
 
 fn found(history: &History, rules: Rules) -> String {
-    let judge = judge(history, rules);
+    let judge = judge(history, rules, false);
     let findings = judge.findings.iter().map(|finding| finding.text.clone());
     findings.chain(judge.owed()).collect::<Vec<_>>().join("; ")
 }
@@ -85,6 +85,15 @@ fn each_breakage_is_found() {
 }
 
 #[test]
+fn a_log_may_not_lose_what_it_accepted_even_where_it_says_so() {
+    let history = story([event(1, 1), gap(2, Some(4))]);
+    let findings = |rules, is_log| judge(&history, rules, is_log).findings.len();
+    assert_eq!(findings(Rules::default(), false), 0);
+    assert_eq!(findings(Rules::default(), true), 1);
+    assert_eq!(findings(Rules { loses: true, ..Rules::default() }, true), 0);
+}
+
+#[test]
 fn what_comes_after_the_healing_must_be_read_even_after_a_gap() {
     let healed = [event(1, 1), gap(2, None), What::Probing].into_iter().chain(publish(4));
     assert!(found(&story(healed.clone()), Rules::default()).contains("when all was well"));
@@ -106,7 +115,8 @@ fn each_breakage_in_a_group_is_found() {
     let base = || read.clone().into_iter().chain(joined.clone());
     let all = || base().chain([1, 2, 3].into_iter().flat_map(|n| done(m(1), n)));
     let buried = |n| What::Group(GroupWhat::Buried(B, Some(A), n, true));
-    let found = |then: Vec<What>, again| found(&story(then), Rules { handled_again: again, ends: false });
+    let found =
+        |then: Vec<What>, again| found(&story(then), Rules { handled_again: again, ..Rules::default() });
 
     assert_eq!(found(all().collect(), false), "");
     let two = || base().chain([1, 2].into_iter().flat_map(|n| done(m(1), n)));
