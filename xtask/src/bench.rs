@@ -12,7 +12,7 @@ use crate::workspace;
 pub(crate) struct Args {
     /// What to measure
     what: What,
-    /// Handed to the benchmark: a filter of criterion's, or `live`, `log`, `group`, `latency` for NATS and Redis
+    /// Handed to the benchmark: a filter of criterion's, or `live`, `log`, `group`, `latency`, `overload` for NATS and Redis
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }

@@ -21,7 +21,7 @@ const HANDLERS: usize = 256;
 
 /// An event of a size that the benchmark chooses.
 #[derive(Debug, Serialize, Deserialize)]
-struct Payload {
+pub(crate) struct Payload {
     time: u64,
     text: String,
 }
@@ -30,13 +30,13 @@ impl Event for Payload {
     const KIND: &'static str = "bench.payload";
 }
 
-fn payload(bytes: usize, time: u64) -> Payload {
+pub(crate) fn payload(bytes: usize, time: u64) -> Payload {
     // Nine bytes of a large number, and three of the length of a text.
     Payload { time: time | 1 << 63, text: "x".repeat(bytes.saturating_sub(12)) }
 }
 
 /// A topic that nobody used before.
-fn topic(log: bool, framing: Framing) -> (TopicName, TopicSettings) {
+pub(crate) fn topic(log: bool, framing: Framing) -> (TopicName, TopicSettings) {
     static TOPICS: AtomicU64 = AtomicU64::new(0);
     let name = format!("bench.t{}", TOPICS.fetch_add(1, Ordering::Relaxed));
     let settings = if log { TopicSettings::LOG } else { TopicSettings::LIVE };
@@ -44,7 +44,7 @@ fn topic(log: bool, framing: Framing) -> (TopicName, TopicSettings) {
 }
 
 /// A bus of a cluster that the benchmark has for itself.
-async fn open(transport: impl Transport, node: &str, topic: &(TopicName, TopicSettings)) -> Bus {
+pub(crate) async fn open(transport: impl Transport, node: &str, topic: &(TopicName, TopicSettings)) -> Bus {
     let mut config = BusConfig::new(cluster(), NodeName::new(node).unwrap());
     config.topics.insert(topic.0.clone(), topic.1);
     let bus = Bus::open(transport, config).unwrap();
@@ -179,7 +179,7 @@ pub async fn latency(a: impl Transport, b: impl Transport, log: bool) -> Latency
     Latency::of(&nanos)
 }
 
-async fn close(a: Bus, b: Bus) {
+pub(crate) async fn close(a: Bus, b: Bus) {
     for bus in [a, b] {
         bus.close(Duration::from_secs(10)).await.unwrap();
     }

@@ -10,6 +10,7 @@
 pub mod bus;
 pub mod contest;
 pub mod latency;
+pub mod overload;
 pub mod sample;
 
 /// How long anything may take before the benchmark ends.

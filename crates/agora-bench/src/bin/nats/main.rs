@@ -10,6 +10,7 @@ mod raw;
 
 use agora_bench::bus::{self, Load};
 use agora_bench::contest::{Aim, Entrant, contest};
+use agora_bench::overload::overload;
 use agora_bench::{BATCH, PATIENCE, latency};
 use agora_core::config::Nats;
 use agora_core::transport::Framing;
@@ -37,6 +38,10 @@ async fn main() {
     }
     if wanted("latency") {
         latencies(&address).await;
+    }
+    if wanted("overload") {
+        let (a, b) = pair(&address).await;
+        overload("Core", a, b).await;
     }
 }
 

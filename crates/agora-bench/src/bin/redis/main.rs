@@ -10,6 +10,7 @@ mod raw;
 
 use agora_bench::bus::{self, Load};
 use agora_bench::contest::{Aim, Entrant, contest};
+use agora_bench::overload::overload;
 use agora_bench::{BATCH, PATIENCE, latency};
 use agora_core::config::{Redis, SecretUrl};
 use agora_core::transport::Framing;
@@ -40,6 +41,10 @@ async fn main() {
     }
     if wanted("latency") {
         latencies(&url).await;
+    }
+    if wanted("overload") {
+        let (a, b) = pair(&url).await;
+        overload("PUBLISH", a, b).await;
     }
 }
 
