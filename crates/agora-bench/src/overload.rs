@@ -46,8 +46,8 @@ pub async fn overload(title: &str, a: impl Transport, b: impl Transport) {
     let mut publishing = Some(publishing);
     while published.is_none_or(|published| delivered + named < published) {
         assert!(Instant::now() < until, "{delivered} delivered and {named} named, of {published:?}");
-        match tokio::time::timeout(Duration::from_secs(1), events.try_next()).await {
-            Ok(delivery) => match delivery.unwrap().unwrap() {
+        if let Ok(delivery) = tokio::time::timeout(Duration::from_secs(1), events.try_next()).await {
+            match delivery.unwrap().unwrap() {
                 Delivery::Event(event) => {
                     let seq = event.record().seq();
                     assert!(seq > last, "{seq} after {last}");
@@ -58,8 +58,7 @@ pub async fn overload(title: &str, a: impl Transport, b: impl Transport) {
                     gaps += 1;
                 }
                 Delivery::Foreign(_) => panic!("nobody else publishes here"),
-            },
-            Err(_) => {}
+            }
         }
         if delivered % REST.0 == 0 && published.is_none() {
             tokio::time::sleep(REST.1).await;
