@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) others: Vec<String>,
     /// The largest message, headers included.
     pub(crate) bytes_max: usize,
+    /// The server has JetStream, or another one of its cluster may.
+    pub(crate) may_have_jetstream: bool,
     signals: Arc<Signals>,
     /// Ends when the client does. Never gets a message.
     canary: tokio::sync::Mutex<Subscriber>,
@@ -123,6 +125,7 @@ impl Session {
         Ok(Self {
             jetstream,
             server: format!("{server} ({})", info.server_name),
+            may_have_jetstream: info.jetstream || info.cluster.is_some(),
             others: info.connect_urls,
             bytes_max: info.max_payload,
             signals,
