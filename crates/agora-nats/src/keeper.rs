@@ -124,6 +124,8 @@ async fn probe(shared: &Shared, session: &Session) {
 /// Says what is wrong with a connection that works.
 async fn trouble(shared: &Shared, session: &Session) {
     let (mut leaving, mut denied) = (session.leaving(), session.denied());
+    // It may have been said before anybody listened.
+    denied.mark_changed();
     loop {
         let why = tokio::select! {
             () = leaving.wait_for(|leaving| *leaving).map(drop) => {
