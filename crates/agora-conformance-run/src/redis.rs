@@ -91,14 +91,20 @@ impl Subject for RedisSubject {
 
     async fn cut(&self, node: &NodeName) -> Ability {
         match self.proxies.lock().await.get(node) {
-            Some(proxy) => Ok(proxy.cut()),
+            Some(proxy) => {
+                proxy.cut();
+                Ok(())
+            }
             None => Err(Cannot(format!("{node} was never connected"))),
         }
     }
 
     async fn heal(&self, node: &NodeName) -> Ability {
         match self.proxies.lock().await.get(node) {
-            Some(proxy) => Ok(proxy.heal()),
+            Some(proxy) => {
+                proxy.heal();
+                Ok(())
+            }
             None => Err(Cannot(format!("{node} was never connected"))),
         }
     }

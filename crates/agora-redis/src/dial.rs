@@ -117,7 +117,32 @@ impl Dialer {
             });
         }
         let connecting = self.client(server)?;
-        connecting.get_multiplexed_async_connection_with_config(&config).await.map_err(not_connected)
+        let failed = |cause| self.not_answered(server, not_connected(cause));
+        connecting.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)
+    }
+
+    /// A server without TLS waits for the rest of what it takes for a command, and never answers.
+    fn not_answered(&self, server: &Server, failure: Failure) -> Failure {
+        let is_tls =
+            matches!(self.info(server).map(ConnectionInfo::addr), Some(ConnectionAddr::TcpTls { .. }));
+        let is_silent =
+            failure.error.kind() == ErrorKind::Unreachable && failure.error.to_string().contains("timed out");
+        if !is_tls || !is_silent {
+            return failure;
+        }
+        let error = error(
+            ErrorKind::Unreachable,
+            "the TLS handshake got no answer: the server may not speak TLS on this port",
+        );
+        let error =
+            error.help("compare the port with `tls-port` of the server, or write `redis://` in `redis.urls`");
+        Failure { error: error.source(failure.error), ..failure }
+    }
+
+    /// What is known of a server. Servers that the configuration does not name are reached like the first that it does.
+    fn info(&self, server: &Server) -> Option<&ConnectionInfo> {
+        let known = self.servers.iter().find(|info| server_of(info) == *server);
+        self.unnamed.as_ref().or(known).or(self.servers.first())
     }
 
     /// Connects to a sentinel. One that asks for no password refuses every one.
@@ -154,10 +179,10 @@ impl Dialer {
     }
 
     fn client(&self, server: &Server) -> Result<Client, Failure> {
-        // Servers that the configuration does not name are reached like the first that it does.
-        let known = self.servers.iter().find(|info| server_of(info) == *server);
-        let info = self.unnamed.as_ref().or(known).or(self.servers.first()).cloned();
-        let info = info.ok_or_else(|| Failure::not_sent(error(ErrorKind::Config, "no server is named")))?;
+        let info = self
+            .info(server)
+            .cloned()
+            .ok_or_else(|| Failure::not_sent(error(ErrorKind::Config, "no server is named")))?;
         let addr = match info.addr() {
             ConnectionAddr::TcpTls { insecure, .. } => ConnectionAddr::TcpTls {
                 host: server.0.clone(),

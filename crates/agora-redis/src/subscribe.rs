@@ -209,7 +209,11 @@ impl Line {
                 Self::Resp3(connection) if word == "SSUBSCRIBE" => {
                     let mut command = cmd(word);
                     command.arg(channels);
-                    connection.send_packed_command(&command).await.map(drop)
+                    connection
+                        .send_packed_command(&command)
+                        .await
+                        .and_then(|answer| answer.extract_error())
+                        .map(drop)
                 }
                 Self::Resp3(connection) => connection.subscribe(channels).await,
                 Self::Resp2(sink, _) => sink.subscribe(channels).await,
