@@ -177,3 +177,12 @@ async fn a_log_that_forgets_what_it_acknowledged_is_found_out() {
         assert!(history.contains("published n0.1/t0/1 as 1"), "the history is in the file that is named");
     }
 }
+
+#[test]
+fn the_page_for_operators_says_what_each_case_shows() {
+    let page = include_str!("../../../docs/operations.md");
+    for case in faults::cases() {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", case.name)));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| {} |", case.seen))), "{case:?}: {row:?}");
+    }
+}

@@ -155,7 +155,8 @@ impl Handler {
             }
             Act::Fail => Err(Failed::retry("the script of this case")),
             Act::Reject => Err(Failed::reject("the script of this case")),
-            Act::Panic => panic!("the script of this case"),
+            // Without the hook, which writes a page and may take a second for it.
+            Act::Panic => std::panic::resume_unwind(Box::new("the script of this case")),
             Act::Hang => std::future::pending().await,
         };
         ending.how = match &result {

@@ -20,7 +20,7 @@ fault_cases! {
         "What a slow reader leaves standing beyond the memory of its node is a gap that says how much; others are not held up.";
     slow_reader_of_a_log [Log]
         "A slow reader of a log is late, and gets everything.";
-    queue_full [Live, Log]
+    publish_queue_full [Live, Log]
         "Without a server `try_publish` takes events up to the memory of the node, then says `QueueFull` at once.";
     at_the_limit_and_over [Live, Log]
         "The largest event that the backend takes arrives; a larger one is refused with `TooLarge`, and nothing else suffers.";
@@ -76,7 +76,7 @@ async fn slow_reader_of_a_log(run: Run) -> Verdict {
     Ok(())
 }
 
-async fn queue_full(run: Run) -> Verdict {
+async fn publish_queue_full(run: Run) -> Verdict {
     let mut config = run.config(0)?;
     config.limits.memory_bytes = MEMORY;
     let a = run.starting_as(0, config).await?;
