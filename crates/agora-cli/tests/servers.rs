@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 #[path = "support/process.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
 mod process;
 
 use agora_testbed::{NatsServer, Program, RedisServer};

@@ -185,7 +185,9 @@ impl Builder {
         }
         // So is what a topic asks for in vain, as far as it is known before.
         config::check_topics(&config, &told, backend.as_str(), backends::logs(backend))?;
-        let transport = backends::connect(backend, &config, &told, builder.time_to_connect(&config)).await;
+        // On the heap: what each client needs while it connects would stand in every future around this one.
+        let wait = builder.time_to_connect(&config);
+        let transport = Box::pin(backends::connect(backend, &config, &told, wait)).await;
         open(transport.map_err(|error| error.operation("connect"))?, told, &config)
     }
 
