@@ -6,7 +6,7 @@
 //! [`keeper`](crate::keeper) makes another one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use agora_core::{Error, ErrorKind, Result};
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::error::{denied, error, from_connect, lost, unauthorized};
 use crate::plan::Plan;
+use crate::shared::{Shared, State};
 
 /// The oldest server, by major and minor version: 2.9 ignores filters of consumers without a word, and refuses buckets.
 pub(crate) const SERVER_MIN: (u64, u64) = (2, 10);
@@ -66,6 +67,9 @@ struct Signals {
     /// What was denied, and when.
     denied: watch::Sender<Vec<(Instant, String)>>,
     leaving: watch::Sender<bool>,
+    /// Who is told first: the link is down before anybody can see that something failed.
+    keeper: OnceLock<Weak<Shared>>,
+    ended: AtomicBool,
 }
 
 impl Signals {
@@ -74,13 +78,14 @@ impl Signals {
     }
 
     fn end(&self, why: impl FnOnce() -> String) {
-        self.over.send_if_modified(|over| {
-            let first = over.is_none();
-            if first {
-                *over = Some(why());
-            }
-            first
-        });
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let why = why();
+        if let Some(shared) = self.keeper.get().and_then(Weak::upgrade) {
+            shared.tell(State::Down(why.clone()));
+        }
+        self.over.send_replace(Some(why));
     }
 
     fn handle(&self, event: Event) {
@@ -121,6 +126,8 @@ impl Session {
             said: Mutex::default(),
             denied: watch::Sender::default(),
             leaving: watch::Sender::new(false),
+            keeper: OnceLock::new(),
+            ended: AtomicBool::new(false),
         });
         let stands = Arc::new(AtomicBool::new(false));
         let options =
@@ -154,6 +161,11 @@ impl Session {
     /// JetStream has answered.
     pub(crate) fn jetstream_answered(&self) {
         self.jetstream_seen.store(true, Ordering::Release);
+    }
+
+    /// From here on its end is the end of the link.
+    pub(crate) fn keep_for(&self, shared: &Arc<Shared>) {
+        let _ = self.signals.keeper.set(Arc::downgrade(shared));
     }
 
     /// Is it over?

@@ -181,7 +181,10 @@ impl<'a> Flight<'a> {
                 biased;
                 answer = way.answers.next() => match answer {
                     Some(answer) => self.answered(&answer),
-                    None => break,
+                    None => {
+                        way.session.end("the connection was lost");
+                        break;
+                    }
                 },
                 () = way.session.over() => {
                     self.failed.get_or_insert_with(lost);
@@ -234,7 +237,10 @@ impl<'a> Flight<'a> {
         tokio::select! {
             biased;
             sent = timeout_at(self.call.by, sending) => match sent {
-                Ok(sent) => sent.map_err(|_| gone()),
+                Ok(sent) => sent.map_err(|_| {
+                    way.session.end("the connection was lost");
+                    gone()
+                }),
                 Err(_) => Err(late()),
             },
             () = way.session.over() => Err(gone()),
