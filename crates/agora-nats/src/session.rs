@@ -6,24 +6,29 @@
 //! [`keeper`](crate::keeper) makes another one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use agora_core::{Error, ErrorKind, Result};
-use async_nats::client::RequestErrorKind;
+use async_nats::client::{Request, RequestErrorKind};
 use async_nats::jetstream::{self, Context};
 use async_nats::{AuthError, Client, ConnectOptions, Event, ServerError, Subscriber};
-use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::error::{denied, error, from_connect, lost, unauthorized};
 use crate::plan::Plan;
+use crate::shared::{Shared, State};
 
 /// The oldest server, by major and minor version: 2.9 ignores filters of consumers without a word, and refuses buckets.
 pub(crate) const SERVER_MIN: (u64, u64) = (2, 10);
 /// How many messages may wait between the client and the task that empties a subscription. That task never waits, so
 /// this is what one turn of the client can bring; memory is taken only for what is there.
 const CHANNEL_MESSAGES_MAX: usize = 1 << 20;
+/// How long the round trip of a subscription may take.
+const SUBSCRIBE_WAIT: Duration = Duration::from_secs(10);
+/// For how long a denial is believed.
+const DENIED_FOR: Duration = Duration::from_secs(10);
 /// What a server was asked and has denied: the last so many sentences are kept.
 const DENIED_MAX: usize = 32;
 
@@ -38,7 +43,9 @@ pub(crate) struct Session {
     /// The largest message, headers included.
     pub(crate) bytes_max: usize,
     /// The server has JetStream, or another one of its cluster may.
-    pub(crate) may_have_jetstream: bool,
+    may_have_jetstream: bool,
+    /// JetStream has answered some time.
+    jetstream_seen: Arc<AtomicBool>,
     signals: Arc<Signals>,
     /// Ends when the client does. Never gets a message.
     canary: tokio::sync::Mutex<Subscriber>,
@@ -57,8 +64,12 @@ struct Signals {
     over: watch::Sender<Option<String>>,
     /// What the server said last that was no answer.
     said: Mutex<Option<ServerError>>,
-    denied: watch::Sender<Vec<String>>,
+    /// What was denied, and when.
+    denied: watch::Sender<Vec<(Instant, String)>>,
     leaving: watch::Sender<bool>,
+    /// Who is told first: the link is down before anybody can see that something failed.
+    keeper: OnceLock<Weak<Shared>>,
+    ended: AtomicBool,
 }
 
 impl Signals {
@@ -67,13 +78,14 @@ impl Signals {
     }
 
     fn end(&self, why: impl FnOnce() -> String) {
-        self.over.send_if_modified(|over| {
-            let first = over.is_none();
-            if first {
-                *over = Some(why());
-            }
-            first
-        });
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let why = why();
+        if let Some(shared) = self.keeper.get().and_then(Weak::upgrade) {
+            shared.tell(State::Down(why.clone()));
+        }
+        self.over.send_replace(Some(why));
     }
 
     fn handle(&self, event: Event) {
@@ -89,7 +101,7 @@ impl Signals {
                     if denied.len() >= DENIED_MAX {
                         denied.remove(0);
                     }
-                    denied.push(text);
+                    denied.push((Instant::now(), text));
                 });
             }
             Event::ServerError(said) => {
@@ -114,9 +126,15 @@ impl Session {
             said: Mutex::default(),
             denied: watch::Sender::default(),
             leaving: watch::Sender::new(false),
+            keeper: OnceLock::new(),
+            ended: AtomicBool::new(false),
         });
-        let options = plan.dress(one_life(plan, &signals))?.subscription_capacity(CHANNEL_MESSAGES_MAX);
+        let stands = Arc::new(AtomicBool::new(false));
+        let options =
+            plan.dress(one_life(plan, &signals, &stands))?.subscription_capacity(CHANNEL_MESSAGES_MAX);
         let client = options.connect(plan.url(server)).await.map_err(|cause| from_connect(server, &cause))?;
+        // Not before: a name may stand for several addresses, of which the first may not answer.
+        stands.store(true, Ordering::Release);
         let info = client.server_info();
         check_version(server, &info.version)?;
         let canary = client.subscribe(client.new_inbox()).await.map_err(|_| lost())?;
@@ -125,6 +143,7 @@ impl Session {
         Ok(Self {
             jetstream,
             server: format!("{server} ({})", info.server_name),
+            jetstream_seen: Arc::clone(&plan.jetstream_seen),
             may_have_jetstream: info.jetstream || info.cluster.is_some(),
             others: info.connect_urls,
             bytes_max: info.max_payload,
@@ -132,6 +151,21 @@ impl Session {
             canary: tokio::sync::Mutex::new(canary),
             client,
         })
+    }
+
+    /// May JetStream answer later, where it does not now?
+    pub(crate) fn may_have_jetstream(&self) -> bool {
+        self.may_have_jetstream || self.jetstream_seen.load(Ordering::Acquire)
+    }
+
+    /// JetStream has answered.
+    pub(crate) fn jetstream_answered(&self) {
+        self.jetstream_seen.store(true, Ordering::Release);
+    }
+
+    /// From here on its end is the end of the link.
+    pub(crate) fn keep_for(&self, shared: &Arc<Shared>) {
+        let _ = self.signals.keeper.set(Arc::downgrade(shared));
     }
 
     /// Is it over?
@@ -181,7 +215,7 @@ impl Session {
     }
 
     /// What the server has denied, in its own words.
-    pub(crate) fn denied(&self) -> watch::Receiver<Vec<String>> {
+    pub(crate) fn denied(&self) -> watch::Receiver<Vec<(Instant, String)>> {
         self.signals.denied.subscribe()
     }
 
@@ -191,8 +225,10 @@ impl Session {
             Doing::Publish => format!("Publish to \"{subject}\""),
             Doing::Subscribe => format!("Subscription to \"{subject}\""),
         };
-        let found = self.signals.denied.borrow().iter().find(|text| text.contains(&quoted)).cloned();
-        found.map(|text| denied(&text))
+        let said = self.signals.denied.borrow();
+        // An operator may have changed it since: after a while it is tried again.
+        let found = said.iter().rev().find(|(at, text)| at.elapsed() < DENIED_FOR && text.contains(&quoted));
+        found.map(|(_, text)| denied(text))
     }
 
     /// Asks the server for an answer, which nothing that was handed over before can come behind. Nobody subscribes to
@@ -200,8 +236,9 @@ impl Session {
     ///
     /// # Errors
     /// `OutcomeUnknown` when there is none.
-    pub(crate) async fn probe(&self, subject: &str) -> Result<()> {
-        match self.client.request(subject.to_owned(), Bytes::new()).await {
+    pub(crate) async fn probe(&self, subject: &str, wait: Duration) -> Result<()> {
+        let request = Request::new().timeout(Some(wait));
+        match self.client.send_request(subject.to_owned(), request).await {
             Ok(_) => Ok(()),
             Err(cause) if cause.kind() == RequestErrorKind::NoResponders => Ok(()),
             Err(_) => Err(self.denial_of(Doing::Publish, subject).unwrap_or_else(lost)),
@@ -214,7 +251,7 @@ impl Session {
     /// `Unauthorized` where the server does not allow it, as far as it has said so; `OutcomeUnknown`.
     pub(crate) async fn subscribe(&self, subject: &str, probe: &str) -> Result<Subscriber> {
         let subscriber = self.client.subscribe(subject.to_owned()).await.map_err(|_| lost())?;
-        self.probe(probe).await?;
+        self.probe(probe, SUBSCRIBE_WAIT).await?;
         match self.denial_of(Doing::Subscribe, subject) {
             Some(denial) => Err(denial),
             None => Ok(subscriber),
@@ -227,11 +264,12 @@ impl Session {
     }
 }
 
-/// Options that answer a server once: the client, which would connect again by itself, then gives up.
-fn one_life(plan: &Arc<Plan>, signals: &Arc<Signals>) -> ConnectOptions {
-    let (plan, used) = (Arc::clone(plan), AtomicBool::new(false));
+/// Options that answer servers until the connection stands: the client, which would connect again by itself, then gives
+/// up.
+fn one_life(plan: &Arc<Plan>, signals: &Arc<Signals>, stands: &Arc<AtomicBool>) -> ConnectOptions {
+    let (plan, stands) = (Arc::clone(plan), Arc::clone(stands));
     let options = ConnectOptions::with_auth_callback(move |nonce| {
-        let answer = if used.swap(true, Ordering::AcqRel) {
+        let answer = if stands.load(Ordering::Acquire) {
             Err(AuthError::new("the connection is over, and another one takes its place"))
         } else {
             plan.credentials.answer(&nonce).map_err(AuthError::new)

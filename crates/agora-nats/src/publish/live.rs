@@ -56,6 +56,10 @@ async fn settle(handed: Vec<Handed>) {
         flushed = timeout_at(by, session.client.flush()) => matches!(flushed, Ok(Ok(()))),
     };
     let last = Arc::clone(session);
+    if !flushed && Instant::now() < by {
+        // Not for want of time: the client has ended.
+        last.end("the connection was lost");
+    }
     for (session, call, result) in handed {
         let is_sent = flushed && Arc::ptr_eq(&session, &last) && !session.is_over();
         let answer = match result {
