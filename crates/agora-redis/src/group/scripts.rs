@@ -104,7 +104,7 @@ local first, passed = info['recorded-first-entry-id'], gone(info)
 if less(last, info['last-generated-id']) and (info['length'] == 0 or less(last, first)) then
   -- What was given out last, and all before it, is gone: was there more behind it?
   if not read or not passed then
-    if last ~= '0-0' then missing = -1 end
+    if last ~= '0-0' and (room > #out or passed) then missing = -1 end
   elseif passed > read and missing >= 0 then
     missing = missing + passed - read
   end

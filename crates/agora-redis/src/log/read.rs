@@ -9,11 +9,13 @@ use agora_core::transport::{BoxFuture, FromLog, LogInbox, LogStart, Raw};
 use agora_core::{ErrorKind, Result};
 use async_trait::async_trait;
 use redis::{Pipeline, Value, cmd};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::judge::{Reading, Verdict};
 use super::look::{LOOK, Look};
-use crate::call::{Connection, ask, ask_all, bytes, checked, list, pairs};
+use crate::call::{Connection, ask, ask_all, bytes, checked, list, of_transaction, pairs};
+use crate::dial::Server;
 use crate::error::{Failure, closed, odd};
 use crate::place::Id;
 use crate::record;
@@ -67,10 +69,15 @@ pub(crate) async fn open(
 ) -> Result<Box<dyn LogInbox>> {
     let opening = async {
         let (stream, settings) = (shared.names.stream(topic), shared.names.settings(topic));
-        let mut connection = match replica(shared, topic, &stream, &settings).await {
-            Some(connection) => connection,
-            None => shared.dial(Some(topic), None).await?,
+        let losses = shared.route.losses();
+        let (server, mut connection) = match replica(shared, topic, &stream, &settings).await {
+            Some(found) => found,
+            None => {
+                let server = shared.route.server(shared, Some(topic))?;
+                (server.clone(), shared.dialer.dial(&server, None).await?)
+            }
         };
+        let post = Post { topic: topic.clone(), server, losses };
         let (start, word) = match &from {
             LogStart::Earliest => (Id::ZERO, "XRANGE"),
             LogStart::Last => (Id::ZERO, "XREVRANGE"),
@@ -78,7 +85,7 @@ pub(crate) async fn open(
             LogStart::At(position) => (Id::from(*position), "XRANGE"),
         };
         let mut commands = Pipeline::new();
-        commands.atomic();
+        commands.cmd("MULTI");
         commands.cmd("EVAL_RO").arg(LOOK).arg(2).arg(&stream).arg(&settings);
         let range = commands.cmd(word).arg(&stream);
         match word {
@@ -86,10 +93,12 @@ pub(crate) async fn open(
             // The first shows what follows; the others are read when they are asked for.
             _ => range.arg(start.to_string()).arg("+").arg("COUNT").arg(1),
         };
-        let mut answers = ask_all(&mut connection, &commands, shared.config.timeout).await?.into_iter();
+        commands.cmd("EXEC");
+        let answers = ask_all(&mut connection, &commands, shared.config.timeout).await?;
+        let mut answers = of_transaction(answers)?.into_iter();
         let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
         let (look, read) = (Look::read(answer()?)?, entries(answer()?)?);
-        Ok(Reader::new(shared, connection, stream, settings, &from, start, look, read))
+        Ok(Reader::new(shared, post, connection, stream, settings, &from, start, look, read))
     };
     let opened = shared.unless_ended(opening).await;
     match opened {
@@ -107,7 +116,12 @@ const REPLICA_LOOK: Duration = Duration::from_millis(20);
 
 /// A connection to a replica, where that is wanted and there is one that has all that the master had a moment ago. One
 /// that is behind would look like a log that was rewound.
-async fn replica(shared: &Shared, topic: &TopicName, stream: &str, settings: &str) -> Option<Connection> {
+async fn replica(
+    shared: &Shared,
+    topic: &TopicName,
+    stream: &str,
+    settings: &str,
+) -> Option<(Server, Connection)> {
     let server = shared.route.replica(shared, topic)?;
     let mut command = cmd("EVAL_RO");
     command.arg(LOOK).arg(2).arg(stream).arg(settings);
@@ -123,7 +137,7 @@ async fn replica(shared: &Shared, topic: &TopicName, stream: &str, settings: &st
         Ok::<_, Failure>(connection)
     };
     match tokio::time::timeout(REPLICA_WAIT, caught_up).await {
-        Ok(Ok(connection)) => Some(connection),
+        Ok(Ok(connection)) => Some((server, connection)),
         _ => None,
     }
 }
@@ -138,8 +152,31 @@ struct Mark {
     stamp: u64,
 }
 
+/// Where a reader reads.
+struct Post {
+    topic: TopicName,
+    server: Server,
+    /// The one server was lost, by the word of who watches it.
+    losses: watch::Receiver<u64>,
+}
+
+impl Post {
+    /// Is this server still one that is in charge of the topic, or a replica of that? One that is not may answer for ever.
+    fn is_held(&self, shared: &Shared) -> bool {
+        !shared.link.borrow().is_usable() || shared.route.serves(shared, &self.topic, &self.server)
+    }
+
+    /// Waits until the one server was lost. In a cluster others are no sign of it.
+    async fn lost(&mut self, shared: &Shared) {
+        if shared.route.is_cluster() || self.losses.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 struct Reader {
     shared: Arc<Shared>,
+    post: Post,
     connection: Connection,
     stream: String,
     settings: String,
@@ -161,6 +198,7 @@ impl Reader {
     #[allow(clippy::too_many_arguments, reason = "what one step has found out")]
     fn new(
         shared: &Arc<Shared>,
+        post: Post,
         connection: Connection,
         stream: String,
         settings: String,
@@ -177,6 +215,7 @@ impl Reader {
         };
         let mut reader = Self {
             shared: Arc::clone(shared),
+            post,
             connection,
             stream,
             settings,
@@ -234,7 +273,7 @@ impl Reader {
         // A look that is due is made at once, and what waits is served by a read that only asks for its mark.
         if self.at_end && (mark.is_some() || self.mark.is_none() || !is_due) {
             read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-            wait = BLOCK + self.shared.probe_wait();
+            wait += BLOCK;
         }
         read.arg("STREAMS").arg(&self.stream).arg(self.reading.at.to_string());
         let mut look = cmd("EVAL_RO");
@@ -338,7 +377,12 @@ impl LogInbox for Reader {
                 answer = question => {
                     self.question = None;
                     self.answered(answer)?;
+                    if self.waiting.is_empty() && !self.post.is_held(&shared) {
+                        tracing::debug!(stream = self.stream, "another server is in charge of the log now");
+                        self.interrupted = true;
+                    }
                 }
+                () = self.post.lost(&shared) => self.interrupted = true,
             }
         }
     }
