@@ -24,27 +24,41 @@ pub(crate) async fn ask(
     }
 }
 
-/// Several commands and their answers, sent at once. What the server refused stands among the answers. A pipeline that
-/// is atomic has one answer: those of all its commands, or its failure.
+/// Several commands and their answers, sent at once. What the server refused stands among the answers.
 pub(crate) async fn ask_all(
     connection: &mut Connection,
     commands: &Pipeline,
     wait: Duration,
 ) -> Result<Vec<Value>, Failure> {
-    let (skip, count) = if commands.is_transaction() { (commands.len() + 1, 1) } else { (0, commands.len()) };
-    let answer = connection.send_packed_commands(commands, skip, count);
-    let answers = match tokio::time::timeout(wait, answer).await {
-        Ok(answers) => answers?,
-        Err(_) => return Err(Failure::unanswered("no answer came in time")),
-    };
-    if !commands.is_transaction() {
+    match tokio::time::timeout(wait, connection.send_packed_commands(commands, 0, commands.len())).await {
+        Ok(answers) => Ok(answers?),
+        Err(_) => Err(Failure::unanswered("no answer came in time")),
+    }
+}
+
+/// The answers to commands between a `MULTI` and an `EXEC`, which stand in the pipeline as well.
+///
+/// A server that refuses the `MULTI` has executed each command by itself: then those are the answers. The client's own
+/// transactions would take that for a refusal of all.
+pub(crate) fn of_transaction(mut answers: Vec<Value>) -> Result<Vec<Value>, Failure> {
+    let (begun, ended) = (answers.first().map(is_refusal), answers.pop());
+    if begun == Some(true) {
+        answers.remove(0);
         return Ok(answers);
     }
-    match answers.into_iter().next() {
+    match ended {
         Some(Value::Array(answers)) => Ok(answers),
-        Some(Value::ServerError(cause)) => Err(cause.into()),
+        Some(Value::ServerError(cause)) => {
+            // Why the whole was given up stands with the command that was refused.
+            let refused = answers.into_iter().find_map(|answer| checked(answer).err());
+            Err(refused.unwrap_or_else(|| cause.into()))
+        }
         other => Err(odd(&format!("a transaction answered {}", kind(other.as_ref())))),
     }
+}
+
+pub(crate) fn is_refusal(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(_))
 }
 
 /// An answer that is not the server's refusal.

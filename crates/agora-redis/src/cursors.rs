@@ -8,19 +8,15 @@ use agora_core::{ErrorKind, Result};
 use async_trait::async_trait;
 use redis::cmd;
 
-use crate::call::{bytes, list, number};
-use crate::error::{Failure, closed, error, odd};
+use crate::call::{bytes, number};
+use crate::error::{Failure, closed, error};
 use crate::shared::Shared;
 
-/// Gives the next fence and what was saved last.
-///
-/// The first fence of a name is drawn by the caller, and later ones count on from there: after a hash was deleted, a
-/// fence of before is not one of now.
+/// Sets a new fence, and gives what was saved last. Each fence is drawn by chance: one that counted on could be given out
+/// twice, where a failover has lost that it was given out before.
 const TAKE: &str = "\
-local fence = redis.call('HGET', KEYS[1], ARGV[1] .. ':fence')
-if fence then fence = redis.call('HINCRBY', KEYS[1], ARGV[1] .. ':fence', 1)
-else fence = tonumber(ARGV[2]); redis.call('HSET', KEYS[1], ARGV[1] .. ':fence', ARGV[2]) end
-return {tostring(redis.call('HGET', KEYS[1], ARGV[1] .. ':fence')), redis.call('HGET', KEYS[1], ARGV[1] .. ':cursor')}";
+redis.call('HSET', KEYS[1], ARGV[1] .. ':fence', ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1] .. ':cursor')";
 
 /// Saves, where the fence is still the newest.
 const SAVE: &str = "\
@@ -36,12 +32,9 @@ impl CursorStore for Cursors {
     async fn take(&self, topic: &TopicName, name: &str) -> Result<(Fence, Option<Vec<u8>>)> {
         let taken = async {
             let mut command = cmd("EVAL");
-            let first = fastrand::u64(1..1 << 48);
-            command.arg(TAKE).arg(1).arg(self.0.names.cursors(topic)).arg(name).arg(first);
-            let mut answer = list(self.0.call(Some(topic), &command).await?)?.into_iter();
-            let fence =
-                number(answer.next().unwrap_or_default())?.ok_or_else(|| odd("a cursor without a fence"))?;
-            Ok((Fence(fence), bytes(answer.next().unwrap_or_default())?))
+            let fence = fastrand::u64(..);
+            command.arg(TAKE).arg(1).arg(self.0.names.cursors(topic)).arg(name).arg(fence);
+            Ok((Fence(fence), bytes(self.0.call(Some(topic), &command).await?)?))
         };
         taken.await.map_err(|failure: Failure| self.named(failure, "take", topic, name))
     }

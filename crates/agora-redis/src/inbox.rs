@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use agora_core::Result;
 use agora_core::transport::{Inbound, Raw};
+use agora_core::{Error, Result};
 use tokio::sync::Notify;
 
 use crate::error::closed;
@@ -36,6 +36,8 @@ struct State {
     messages: usize,
     bytes: usize,
     closed: bool,
+    /// Why it ended, where that is not the end of the transport.
+    why: Option<Error>,
 }
 
 impl Queue {
@@ -82,6 +84,12 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Takes nothing more, for this reason.
+    pub(crate) fn end(&self, why: Error) {
+        self.state().why.get_or_insert(why);
+        self.close();
+    }
+
     /// Takes nothing more. What waits can still be read; then reading fails.
     pub(crate) fn close(&self) {
         self.state().closed = true;
@@ -108,7 +116,7 @@ impl Queue {
                     return Ok(());
                 }
                 if state.closed {
-                    return Err(closed().operation("recv"));
+                    return Err(state.why.clone().unwrap_or_else(closed).operation("recv"));
                 }
             }
             // A notification that came between the look and the wait is kept by `Notify`.

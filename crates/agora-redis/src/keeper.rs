@@ -19,6 +19,8 @@ use crate::shared::{Shared, pause};
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often it is looked at who is in charge: of the slots of a cluster, or by the word of the sentinels.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long it is waited to see that a connection was closed, which shows at once.
+const CLOSED_WAIT: Duration = Duration::from_millis(100);
 /// The oldest version that is good enough: its streams tell how many entries were ever added.
 const VERSION_LEAST: u64 = 7;
 
@@ -34,7 +36,6 @@ pub(crate) async fn keep(shared: Arc<Shared>, first: oneshot::Sender<Result<()>>
                 failed = 0;
                 if !shared.route.is_cluster() {
                     shared.route.found(&found.server);
-                    shared.route.keep(found.server.clone(), found.connection.clone());
                 }
                 tell(&shared, found.flaw.as_deref());
                 if let Some(first) = first.take() {
@@ -242,7 +243,7 @@ async fn watch(shared: &Shared, mut found: Found, lost: &Notify) -> Error {
 }
 
 /// One look at the server, and where it is time at who is in charge.
-async fn look(shared: &Shared, found: &mut Found, is_due: bool) -> Result<(), Failure> {
+async fn look(shared: &Shared, found: &mut Found, mut is_due: bool) -> Result<(), Failure> {
     let hello = hello(&mut found.connection, shared.probe_wait()).await?;
     check(&hello, shared.config.mode)?;
     if shared.route.is_sentinel() && is_due {
@@ -258,7 +259,7 @@ async fn look(shared: &Shared, found: &mut Found, is_due: bool) -> Result<(), Fa
         }
     }
     if shared.route.is_cluster() {
-        probe_lines(shared).await;
+        is_due |= forget_closed(shared).await;
         if is_due {
             found.flaw = cluster(shared, &found.server, &mut found.connection).await?;
         }
@@ -267,16 +268,17 @@ async fn look(shared: &Shared, found: &mut Found, is_due: bool) -> Result<(), Fa
     Ok(())
 }
 
-/// Gives up connections on which nobody answers.
-async fn probe_lines(shared: &Shared) {
+/// Gives up connections that were closed. One that is only slow has work under way, and whoever waits for that has a
+/// deadline. Answers whether there were some.
+async fn forget_closed(shared: &Shared) -> bool {
     let probes = shared.route.lines().into_iter().map(|(server, mut line)| async move {
-        match ask(&mut line.connection, &cmd("PING"), shared.probe_wait()).await {
-            Err(failure) if failure.error.kind() == ErrorKind::OutcomeUnknown => Some(server),
-            _ => None,
+        let ping = cmd("PING");
+        match tokio::time::timeout(CLOSED_WAIT, line.connection.send_packed_command(&ping)).await {
+            Ok(Err(_)) => Some((server, line.clone())),
+            Ok(Ok(_)) | Err(_) => None,
         }
     });
-    for server in futures_util::future::join_all(probes).await.into_iter().flatten() {
-        shared.route.give_up(&server);
-        shared.route.moved();
-    }
+    let closed: Vec<_> = futures_util::future::join_all(probes).await.into_iter().flatten().collect();
+    closed.iter().for_each(|(server, line)| shared.route.give_up(server, line));
+    !closed.is_empty()
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::call::{ask_all, bytes, checked};
+use crate::call::{ask_all, bytes, checked, is_refusal, of_transaction};
 use crate::error::{Failure, closed, error};
 use crate::place::Id;
 use crate::record;
@@ -74,8 +74,8 @@ pub(crate) fn publish(
         match timeout_at(by, waiting).await {
             Ok(Ok(result)) => result,
             // The sender ended: the transport was closed.
-            Ok(Err(_)) if claim(&claimed) || !shared.is_closed() => Err(not_stored(shared.down())),
-            Ok(Err(_)) => Err(unknown(closed())),
+            Ok(Err(_)) if claim(&claimed) => Err(not_stored(shared.down())),
+            Ok(Err(_)) => Err(unknown(shared.down())),
             Err(_) if claim(&claimed) => Err(not_stored(late())),
             Err(_) => Err(unknown(
                 error(ErrorKind::OutcomeUnknown, "the deadline passed while the server was asked")
@@ -101,6 +101,10 @@ fn submit(shared: &Arc<Shared>, to: &Address, call: Call) -> Result<(), Error> {
             .context("allowed", bytes_max));
     }
     let mut senders = lock(&shared.senders);
+    // One that has ended takes nothing more.
+    if senders.get(&to.topic).is_some_and(Sender::is_closed) {
+        senders.remove(&to.topic);
+    }
     let sender = senders.entry(to.topic.clone()).or_insert_with(|| {
         let (sender, calls) = mpsc::channel(QUEUE_CALLS_MAX);
         shared.spawn(run(Arc::clone(shared), to.topic.clone(), calls));
@@ -157,9 +161,12 @@ async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Ca
 /// Sends a batch, and tells each call what became of its part.
 async fn send(shared: &Shared, topic: &TopicName, pen: &mut Pen, batch: Vec<Call>) {
     pen.settings = shared.settings_of(topic);
-    let commands = pen.write(batch.iter().flat_map(|call| &call.frames));
-    let answers =
-        if commands.is_empty() { Ok(Vec::new()) } else { deliver(shared, topic, &commands, &batch).await };
+    let commands = pen.write(&batch.iter().flat_map(|call| &call.frames).collect::<Vec<_>>());
+    let answers = if commands.pipeline.is_empty() {
+        Ok(Vec::new())
+    } else {
+        deliver(shared, topic, &commands, &batch).await
+    };
     let mut answers = match answers {
         Ok(answers) => answers.into_iter(),
         Err(failure) => {
@@ -202,20 +209,27 @@ async fn send(shared: &Shared, topic: &TopicName, pen: &mut Pen, batch: Vec<Call
         };
         let _ = call.done.send(result);
     }
+    // Whoever appends once only, such as a program that runs for a moment, trims all the same.
+    if let Some(command) = pen.trim()
+        && let Err(failure) = shared.call(Some(topic), &command).await
+    {
+        tracing::debug!(%topic, error = %failure.error, "retention waits for the next batch");
+    }
 }
 
 /// Gets the answers of the server to a batch. What was certainly not executed is tried again until the first deadline.
 async fn deliver(
     shared: &Shared,
     topic: &TopicName,
-    commands: &Pipeline,
+    commands: &Batch,
     batch: &[Call],
 ) -> Result<Vec<Value>, Failure> {
     let by = batch.iter().map(|call| call.by).min().unwrap_or_else(Instant::now);
     let mut tries = Tries::new(shared, by);
     loop {
         let asked = shared.with_line(Some(topic), async |connection| {
-            ask_all(connection, commands, shared.config.timeout).await
+            let answers = ask_all(connection, &commands.pipeline, shared.config.timeout).await?;
+            if commands.is_whole { of_transaction(answers) } else { Ok(answers) }
         });
         // Refusals of single commands stand among the answers. Where the first is refused for a reason that passes,
         // so are the others.
@@ -227,7 +241,7 @@ async fn deliver(
                 }
                 Some(Err(failure)) if failure.passes && answers.iter().skip(1).all(is_refusal) => failure,
                 Some(Err(failure)) if answers.len() == 1 => return Err(failure),
-                Some(Err(failure)) => Failure { outcome: Outcome::Unknown, ..failure },
+                Some(Err(failure)) => Failure { outcome: Outcome::Unknown, passes: false, ..failure },
                 None => return Ok(answers),
             },
             Err(failure) => failure,
@@ -236,8 +250,12 @@ async fn deliver(
     }
 }
 
-fn is_refusal(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(_))
+/// The commands of a batch.
+#[derive(Default)]
+struct Batch {
+    pipeline: Pipeline,
+    /// A transaction stands around them.
+    is_whole: bool,
 }
 
 /// Writes the commands of one topic.
@@ -249,6 +267,7 @@ struct Pen {
     stamps: record::Stamps,
     /// The place of the entry that was appended last: the server's own time, by which it trims.
     last: Id,
+    has_trimmed: bool,
 }
 
 impl Pen {
@@ -260,25 +279,30 @@ impl Pen {
             settings: None,
             stamps: record::Stamps::new(),
             last: Id::ZERO,
+            has_trimmed: false,
         }
     }
 
-    fn write<'a>(&mut self, frames: impl Iterator<Item = &'a OutFrame>) -> Pipeline {
-        let mut commands = Pipeline::new();
+    fn write(&mut self, frames: &[&OutFrame]) -> Batch {
+        let mut commands = Batch::default();
         let is_log = self.settings.is_some_and(|settings| settings.kind == TopicKind::Log);
-        for frame in frames {
+        // All or nothing: a refusal in the middle, such as of a full memory, would change the order.
+        commands.is_whole = is_log && frames.len() > 1;
+        if commands.is_whole {
+            commands.pipeline.cmd("MULTI");
+        }
+        for (number, frame) in frames.iter().enumerate() {
             if is_log {
-                let command = self.append(frame, commands.is_empty());
-                commands.add_command(command);
+                let command = self.append(frame, number == 0);
+                commands.pipeline.add_command(command);
             } else {
                 let mut command = cmd(self.publish);
                 command.arg(&self.channel).arg(&frame.payload[..]);
-                commands.add_command(command);
+                commands.pipeline.add_command(command);
             }
         }
-        if is_log && commands.len() > 1 {
-            // All or nothing: a refusal in the middle, such as of a full memory, would change the order.
-            commands.atomic();
+        if commands.is_whole {
+            commands.pipeline.cmd("EXEC");
         }
         commands
     }
@@ -297,6 +321,17 @@ impl Pen {
         command.arg("*");
         record::write(&mut command, frame, self.stamps.next());
         command
+    }
+
+    /// What trims after the first batch, which could not: only then is the server's time known.
+    fn trim(&mut self) -> Option<Cmd> {
+        let retention = self.settings?.retention?;
+        if std::mem::replace(&mut self.has_trimmed, self.last > Id::ZERO) || self.last == Id::ZERO {
+            return None;
+        }
+        let mut command = cmd("XTRIM");
+        command.arg(&self.stream).arg("MINID").arg("~").arg(self.last.ms.saturating_sub(millis(retention)));
+        Some(command)
     }
 
     /// An entry was appended.

@@ -47,6 +47,7 @@ pub(crate) struct Route {
     lines: Mutex<BTreeMap<Server, Line>>,
     /// Another server is in charge of something: what is known of the slots is old.
     moved: AtomicBool,
+    losses: watch::Sender<u64>,
 }
 
 impl Route {
@@ -63,6 +64,7 @@ impl Route {
             slots: Mutex::default(),
             lines: Mutex::default(),
             moved: AtomicBool::new(false),
+            losses: watch::Sender::new(0),
         }
     }
 
@@ -109,16 +111,21 @@ impl Route {
     }
 
     /// A connection for commands to the server of a topic, made where there is none.
-    pub(crate) async fn line(&self, shared: &Shared, topic: Option<&TopicName>) -> Result<Line, Failure> {
+    pub(crate) async fn line(
+        &self,
+        shared: &Shared,
+        topic: Option<&TopicName>,
+    ) -> Result<(Server, Line), Failure> {
         let server = self.server(shared, topic)?;
         if let Some(line) = lock(&self.lines).get(&server) {
-            return Ok(line.clone());
+            return Ok((server, line.clone()));
         }
-        if !self.is_cluster() || !shared.link.borrow().is_usable() {
+        if !shared.link.borrow().is_usable() {
             return Err(Failure::not_sent(shared.down()));
         }
         let connection = shared.dialer.dial(&server, None).await?;
-        Ok(self.keep(server, connection))
+        let line = self.keep(server.clone(), connection);
+        Ok((server, line))
     }
 
     /// Keeps a connection. Where another one was faster, that one.
@@ -131,18 +138,34 @@ impl Route {
         lock(&self.lines).iter().map(|(server, line)| (server.clone(), line.clone())).collect()
     }
 
-    /// Gives a connection up.
-    pub(crate) fn give_up(&self, server: &Server) {
-        if let Some(line) = lock(&self.lines).remove(server) {
-            line.gone.send_replace(true);
+    /// Gives a connection up, where it has not been replaced already.
+    pub(crate) fn give_up(&self, server: &Server, line: &Line) {
+        let mut lines = lock(&self.lines);
+        if lines.get(server).is_some_and(|kept| Arc::ptr_eq(&kept.gone, &line.gone)) {
+            lines.remove(server);
         }
+        line.gone.send_replace(true);
     }
 
     /// Gives every connection up.
     pub(crate) fn clear(&self) {
+        self.losses.send_modify(|losses| *losses += 1);
         for line in std::mem::take(&mut *lock(&self.lines)).into_values() {
             line.gone.send_replace(true);
         }
+    }
+
+    /// Told when the one server was lost or is another one. Not of a cluster, where others go on.
+    pub(crate) fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.subscribe()
+    }
+
+    /// Is this server in charge of a topic, or a replica of the one that is?
+    pub(crate) fn serves(&self, shared: &Shared, topic: &TopicName, server: &Server) -> bool {
+        if self.server(shared, Some(topic)).is_ok_and(|now| now == *server) {
+            return true;
+        }
+        self.read_from_replicas && lock(&self.slots).replicas(self.slot(shared, Some(topic))).contains(server)
     }
 
     /// The keeper is connected to this server.
@@ -173,9 +196,11 @@ impl Route {
         let known = slots.servers();
         let is_whole = slots.is_whole();
         *lock(&self.slots) = slots;
-        let old: Vec<_> =
-            lock(&self.lines).keys().filter(|server| !known.contains(server)).cloned().collect();
-        old.iter().for_each(|server| self.give_up(server));
+        for (server, line) in self.lines() {
+            if !known.contains(&server) {
+                self.give_up(&server, &line);
+            }
+        }
         Ok((!is_whole).then(|| "some slots of the cluster have no master".to_owned()))
     }
 

@@ -191,13 +191,17 @@ impl Shared {
         question: impl AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let asked = async {
-            let line = self.route.line(self, topic).await?;
+            let (server, line) = self.route.line(self, topic).await?;
             let mut connection = line.connection.clone();
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 answer = question(&mut connection) => answer,
                 () = line.gone() => Err(Failure::unanswered("the connection was given up")),
+            };
+            if answer.as_ref().is_err_and(|failure| failure.error.kind() == ErrorKind::OutcomeUnknown) {
+                self.route.give_up(&server, &line);
             }
+            answer
         };
         self.unless_ended(asked).await
     }

@@ -63,6 +63,7 @@ impl Slots {
             let mut servers = servers.into_iter();
             if let (Some(master), Ok(first), Ok(last)) =
                 (servers.next(), u16::try_from(first), u16::try_from(last))
+                && last < SLOTS
             {
                 slots.insert(first, Shard { last, master, replicas: servers.collect() });
             }

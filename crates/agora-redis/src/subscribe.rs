@@ -1,7 +1,7 @@
 //! Subscriptions: a connection of their own, watched and made anew by a task of this crate.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::call::{Connection, ask};
-use crate::dial::Pushed;
+use crate::dial::{Pushed, Server};
 use crate::error::{Failure, closed, error};
 use crate::inbox::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, Queue};
 use crate::shared::{Shared, lock, pause};
@@ -31,9 +31,30 @@ const REQUESTS_MAX: usize = 256;
 /// The subscriptions that share a connection.
 pub(crate) struct Hub {
     /// Who listens, by channel. A channel that is here is subscribed, or about to be.
-    listeners: Mutex<BTreeMap<Vec<u8>, Vec<Weak<Queue>>>>,
+    listeners: Mutex<BTreeMap<Vec<u8>, Channel>>,
+    /// How many messages have arrived: a connection on which some do is alive, however late a `PING` is answered.
+    heard: AtomicU64,
     requests: mpsc::Sender<Request>,
     is_closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Channel {
+    queues: Vec<Weak<Queue>>,
+    /// The connection was lost, and nobody was told yet: the mark stands in front of what comes on the next one.
+    interrupted: bool,
+}
+
+impl Channel {
+    fn queues(&self) -> impl Iterator<Item = Arc<Queue>> {
+        self.queues.iter().filter_map(Weak::upgrade)
+    }
+
+    fn tell(&mut self) {
+        if std::mem::take(&mut self.interrupted) {
+            self.queues().for_each(|queue| queue.resubscribed());
+        }
+    }
 }
 
 struct Request {
@@ -46,8 +67,11 @@ impl Hub {
     /// A message arrived. Called on the task that reads the connection: it does not wait for anybody.
     fn deliver(&self, channel: &[u8], payload: Vec<u8>) {
         let payload = Bytes::from(payload);
-        let listeners = lock(&self.listeners);
-        for queue in listeners.get(channel).into_iter().flatten().filter_map(Weak::upgrade) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        let mut listeners = lock(&self.listeners);
+        let Some(channel) = listeners.get_mut(channel) else { return };
+        channel.tell();
+        for queue in channel.queues() {
             queue.push(Raw { payload: payload.clone(), lane: 0, key: None, headers: Vec::new(), time: None });
         }
     }
@@ -68,12 +92,12 @@ impl Hub {
     fn sweep(&self) -> Vec<Vec<u8>> {
         let mut listeners = lock(&self.listeners);
         let mut empty = Vec::new();
-        listeners.retain(|channel, queues| {
-            queues.retain(|queue| queue.strong_count() > 0);
-            if queues.is_empty() {
-                empty.push(channel.clone());
+        listeners.retain(|name, channel| {
+            channel.queues.retain(|queue| queue.strong_count() > 0);
+            if channel.queues.is_empty() {
+                empty.push(name.clone());
             }
-            !queues.is_empty()
+            !channel.queues.is_empty()
         });
         empty
     }
@@ -85,7 +109,7 @@ impl Hub {
     /// Adds a listener. Answers whether it is the first on its channel.
     fn listen(&self, channel: &str, queue: &Arc<Queue>) -> bool {
         let mut listeners = lock(&self.listeners);
-        let queues = listeners.entry(channel.as_bytes().to_vec()).or_default();
+        let queues = &mut listeners.entry(channel.as_bytes().to_vec()).or_default().queues;
         queues.push(Arc::downgrade(queue));
         if self.is_closed.load(Ordering::Acquire) {
             queue.close();
@@ -93,19 +117,28 @@ impl Hub {
         queues.len() == 1
     }
 
+    /// The connection was lost.
+    fn interrupted(&self) {
+        lock(&self.listeners).values_mut().for_each(|channel| channel.interrupted = true);
+    }
+
+    /// Every subscription was confirmed anew.
     fn resubscribed(&self) {
-        for queue in lock(&self.listeners).values().flatten().filter_map(Weak::upgrade) {
-            queue.resubscribed();
+        lock(&self.listeners).values_mut().for_each(Channel::tell);
+    }
+
+    /// Ends the subscriptions to one channel, for this reason.
+    fn refuse(&self, channel: &[u8], why: &Error) {
+        if let Some(channel) = lock(&self.listeners).remove(channel) {
+            channel.queues().for_each(|queue| queue.end(why.clone()));
         }
     }
 
     /// Ends every subscription.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        for queue in std::mem::take(&mut *lock(&self.listeners)).into_values().flatten() {
-            if let Some(queue) = queue.upgrade() {
-                queue.close();
-            }
+        for channel in std::mem::take(&mut *lock(&self.listeners)).into_values() {
+            channel.queues().for_each(|queue| queue.close());
         }
     }
 }
@@ -141,7 +174,12 @@ pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result
 
 fn start(shared: &Arc<Shared>, topic: Option<TopicName>) -> Arc<Hub> {
     let (requests, received) = mpsc::channel(REQUESTS_MAX);
-    let hub = Arc::new(Hub { listeners: Mutex::default(), requests, is_closed: AtomicBool::new(false) });
+    let hub = Arc::new(Hub {
+        listeners: Mutex::default(),
+        heard: AtomicU64::new(0),
+        requests,
+        is_closed: AtomicBool::new(false),
+    });
     shared.spawn(run(Arc::clone(shared), topic, Arc::clone(&hub), received));
     hub
 }
@@ -174,7 +212,7 @@ impl Drop for Line {
 impl Line {
     async fn open(
         shared: &Shared,
-        topic: Option<&TopicName>,
+        server: &Server,
         hub: &Arc<Hub>,
         lost: &Arc<Notify>,
     ) -> Result<Self, Failure> {
@@ -186,10 +224,9 @@ impl Line {
                 PushKind::SUnsubscribe => lost.notify_one(),
                 _ => hub.pushed(info),
             });
-            return Ok(Self::Resp3(shared.dial(topic, Some(pushed)).await?));
+            return Ok(Self::Resp3(shared.dialer.dial(server, Some(pushed)).await?));
         }
-        let server = shared.route.server(shared, topic)?;
-        let (sink, mut messages) = shared.dialer.dial_for_messages(&server).await?.split();
+        let (sink, mut messages) = shared.dialer.dial_for_messages(server).await?.split();
         let (hub, lost) = (Arc::clone(hub), Arc::clone(lost));
         let task = shared.runtime.spawn(async move {
             // The client's own queue has no bound: this task only moves what is there, and never waits for a reader.
@@ -256,27 +293,23 @@ async fn run(
     hub: Arc<Hub>,
     mut requests: mpsc::Receiver<Request>,
 ) {
-    let (mut failed, mut was_subscribed) = (0, false);
+    let mut failed = 0;
     loop {
         hub.sweep();
         let mut first = None;
         if hub.channels().is_empty() {
-            // Nobody listens: there is nothing to make anew.
-            was_subscribed = false;
             let Some(request) = requests.recv().await else { return };
             first = Some(request);
         }
         let lost = Arc::new(Notify::new());
         let attempt = async {
-            let mut line = Line::open(&shared, topic.as_ref(), &hub, &lost).await?;
-            let channels = hub.channels();
-            if !channels.is_empty() {
-                line.subscribe(shared.route.subscribe(), &channels, shared.config.timeout).await?;
-            }
-            Ok(line)
+            let server = shared.route.server(&shared, topic.as_ref())?;
+            let mut line = Line::open(&shared, &server, &hub, &lost).await?;
+            subscribe_all(&shared, &hub, &mut line).await?;
+            Ok::<_, Failure>((server, line))
         };
-        let line = match attempt.await {
-            Ok(line) => line,
+        let (server, line) = match attempt.await {
+            Ok(found) => found,
             Err(failure) => {
                 shared.suspect(&failure);
                 tracing::debug!(error = %failure.error, "the subscriptions cannot be made yet");
@@ -295,14 +328,36 @@ async fn run(
             }
         };
         failed = 0;
-        if was_subscribed {
-            hub.resubscribed();
-        }
-        was_subscribed = true;
-        let why = serve(&shared, &hub, line, &lost, first, &mut requests).await;
+        hub.resubscribed();
+        let still = || shared.route.server(&shared, topic.as_ref()).is_ok_and(|now| now == server);
+        let why = serve(&shared, &hub, (line, &still), &lost, first, &mut requests).await;
+        hub.interrupted();
         shared.suspect(&why);
         tracing::debug!(error = %why.error, "the connection of the subscriptions was lost");
     }
+}
+
+/// Makes every subscription of a hub anew. What the access rules refuse ends those that wanted it, and no others.
+async fn subscribe_all(shared: &Shared, hub: &Hub, line: &mut Line) -> Result<(), Failure> {
+    let (word, channels) = (shared.route.subscribe(), hub.channels());
+    if channels.is_empty() {
+        return Ok(());
+    }
+    match line.subscribe(word, &channels, shared.config.timeout).await {
+        Err(failure) if failure.error.kind() == ErrorKind::Unauthorized => {}
+        answer => return answer,
+    }
+    for channel in channels {
+        match line.subscribe(word, std::slice::from_ref(&channel), shared.config.timeout).await {
+            Ok(()) => {}
+            Err(failure) if failure.error.kind() == ErrorKind::Unauthorized => {
+                tracing::warn!(error = %failure.error, "a subscription is not allowed any more");
+                hub.refuse(&channel, &failure.error);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 fn refuse(request: Option<Request>, error: &Error) {
@@ -315,7 +370,7 @@ fn refuse(request: Option<Request>, error: &Error) {
 async fn serve(
     shared: &Shared,
     hub: &Hub,
-    mut line: Line,
+    (mut line, still): (Line, &(dyn Fn() -> bool + Sync)),
     lost: &Notify,
     first: Option<Request>,
     requests: &mut mpsc::Receiver<Request>,
@@ -344,8 +399,17 @@ async fn serve(
                     if !empty.is_empty() {
                         line.unsubscribe(&empty, shared.config.timeout).await?;
                     }
-                    line.probe(shared.probe_wait()).await
+                    let heard = hub.heard.load(Ordering::Relaxed);
+                    match line.probe(shared.probe_wait()).await {
+                        // The answer stands behind messages that are still coming.
+                        Err(_) if hub.heard.load(Ordering::Relaxed) != heard => Ok(()),
+                        answer => answer,
+                    }
                 };
+                if !still() && shared.link.borrow().is_usable() {
+                    // The old one may well answer for ever, and nobody publishes there.
+                    return Failure::unanswered("another server is in charge now");
+                }
                 tokio::select! {
                     biased;
                     () = lost.notified() => return Failure::unanswered("the server closed the connection"),

@@ -125,6 +125,7 @@ const RULES: &[&str] = &[
     "+xgroup",
     "+xinfo",
     "+xlen",
+    "+xtrim",
     "+memory|usage",
 ];
 
