@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_core::Error;
 use agora_core::bus::{Attempt, Failed, Start};
 use agora_core::event::DeadLetter;
-use agora_core::id::{GroupName, Incarnation, NodeId, SourceId};
+use agora_core::id::{Incarnation, NodeId, SourceId};
 use tokio::sync::oneshot;
 
 use super::node::Node;
@@ -17,7 +17,7 @@ use crate::sim::note::Note;
 use crate::suite::{Fault, Verdict};
 
 /// The name of the group of a run.
-const GROUP: &str = "workers";
+pub(super) const GROUP: &str = "workers";
 /// How long the work of a member that is gone lies.
 pub(super) const LEASE: Duration = Duration::from_secs(2);
 /// How long a handler may take.
@@ -190,7 +190,7 @@ impl Drop for Ending {
 /// Where they cannot be read.
 pub(super) async fn read_dead_letters(node: &Node) -> Verdict {
     let (run, recorder, by) = (node.run().clone(), node.run().recorder().clone(), node.life());
-    let letters = run.topic().dead_letters(&GroupName::new(GROUP)?)?;
+    let letters = run.dead_letters()?;
     let bus = node.bus();
     let starting = bus.subscribe(&letters).typed::<DeadLetter>().start(Start::Earliest);
     let mut letters = run.soon("the dead letters are read", starting).await??;
