@@ -1,11 +1,12 @@
 //! What JetStream is asked: one request, one answer, one error.
 
 use agora_core::{ErrorKind, Result};
+use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{denied, error, from_jetstream, from_request};
+use crate::error::{denied, error, from_jetstream, from_request, no_jetstream};
 use crate::session::Session;
 
 /// What a request without anything to say carries: some requests must be empty.
@@ -31,6 +32,9 @@ pub(crate) async fn ask<T: DeserializeOwned>(
             Response::Ok(answer) => Ok(answer),
             Response::Err { error } => Err(from_jetstream(&error).context("request", subject)),
         },
+        Err(cause) if cause.kind() == RequestErrorKind::NoResponders => {
+            Err(no_jetstream(session.may_have_jetstream).context("request", subject))
+        }
         Err(cause) => {
             let denial = session.denied().borrow().iter().find(|text| text.contains(&api)).cloned();
             Err(match denial {

@@ -90,11 +90,21 @@ fn text_of(cause: &dyn std::error::Error) -> String {
     text
 }
 
+/// What to do where JetStream is off.
+const ENABLE: &str = "enable it in the server's configuration, `jetstream { .. }`, and for this account";
+
+/// There is no JetStream, or there is none now.
+pub(crate) fn no_jetstream(may_have: bool) -> Error {
+    if may_have {
+        error(ErrorKind::Unreachable, "JetStream does not answer").help(ENABLE)
+    } else {
+        error(ErrorKind::Unsupported, "the server has no JetStream").help(ENABLE)
+    }
+}
+
 /// A request to JetStream that was not answered.
 pub(crate) fn from_request(kind: &RequestErrorKind) -> Error {
     match kind {
-        RequestErrorKind::NoResponders => error(ErrorKind::Unreachable, "JetStream does not answer")
-            .help("enable it in the server's configuration, `jetstream { .. }`, and for this account"),
         RequestErrorKind::TimedOut => error(ErrorKind::OutcomeUnknown, "JetStream did not answer in time")
             .help("see whether the servers have a leader: `nats server report jetstream`"),
         _ => lost(),
@@ -119,9 +129,7 @@ pub(crate) fn from_jetstream(cause: &async_nats::jetstream::Error) -> Error {
     let text = cause.to_string();
     let error = error(kind, "JetStream refused").context("why", &text);
     match kind {
-        ErrorKind::Unsupported => {
-            error.help("enable it in the server's configuration, `jetstream { .. }`, and for this account")
-        }
+        ErrorKind::Unsupported => error.help(ENABLE),
         _ => error,
     }
 }

@@ -103,8 +103,8 @@ async fn watch(shared: &Shared, session: Arc<Session>, others: &mut Vec<String>)
         () = trouble(shared, &session) => {}
     }
     shared.set_session(None);
-    // Whoever still waits for an answer of it gets none.
-    session.close().await;
+    // Whoever still waits for an answer of it gets none. The next connection does not wait for that.
+    let _ = session.close().now_or_never();
     let why = session.why_over().unwrap_or_default();
     let why = session.refusal().map_or(format!("{}: {why}", session.server), |refusal| refusal.to_string());
     tracing::debug!(why, "disconnected");
@@ -124,6 +124,8 @@ async fn probe(shared: &Shared, session: &Session) {
 /// Says what is wrong with a connection that works.
 async fn trouble(shared: &Shared, session: &Session) {
     let (mut leaving, mut denied) = (session.leaving(), session.denied());
+    // It may have been said before anybody listened.
+    denied.mark_changed();
     loop {
         let why = tokio::select! {
             () = leaving.wait_for(|leaving| *leaving).map(drop) => {

@@ -32,7 +32,7 @@ pub fn probe_subject(cluster: &ClusterName) -> String {
 }
 
 /// The subject on which the members of a group say that they are there: `agora.<cluster>.group.<topic>.<group>`, with
-/// the dots within topic and group as `~`.
+/// the dots within the topic as `~`.
 pub fn members_subject(cluster: &ClusterName, topic: &TopicName, group: &GroupName) -> String {
     format!("agora.{}.group.{}.{}", joined(cluster.as_str()), joined(topic.as_str()), consumer_name(group))
 }
@@ -64,14 +64,14 @@ pub(crate) fn topic_of(prefix: &str, cluster: &ClusterName, stream: &str) -> Opt
     TopicName::new(&topic.replace('~', ".")).ok()
 }
 
-/// The durable consumer of a group: its name, with dots as `~`.
+/// The durable consumer of a group: its name, which is one word.
 pub fn consumer_name(group: &GroupName) -> String {
-    joined(group.as_str())
+    group.as_str().to_owned()
 }
 
 /// The group of a consumer; `None` where no group can have this name.
 pub(crate) fn group_of(consumer: &str) -> Option<GroupName> {
-    GroupName::new(&consumer.replace('~', ".")).ok()
+    GroupName::new(consumer).ok()
 }
 
 /// The key of a cursor: `<cluster>.<topic>.<name>`, with the dots within each part as `/`. What a key may not hold is

@@ -37,9 +37,18 @@ pub(crate) struct Session {
     pub(crate) others: Vec<String>,
     /// The largest message, headers included.
     pub(crate) bytes_max: usize,
+    /// The server has JetStream, or another one of its cluster may.
+    pub(crate) may_have_jetstream: bool,
     signals: Arc<Signals>,
     /// Ends when the client does. Never gets a message.
     canary: tokio::sync::Mutex<Subscriber>,
+}
+
+/// What is done with a subject, as the server names it in a denial.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Doing {
+    Publish,
+    Subscribe,
 }
 
 /// What the client tells from its own task.
@@ -116,6 +125,7 @@ impl Session {
         Ok(Self {
             jetstream,
             server: format!("{server} ({})", info.server_name),
+            may_have_jetstream: info.jetstream || info.cluster.is_some(),
             others: info.connect_urls,
             bytes_max: info.max_payload,
             signals,
@@ -175,9 +185,12 @@ impl Session {
         self.signals.denied.subscribe()
     }
 
-    /// The error of a subject that this node may not use, where that was said.
-    pub(crate) fn denial_of(&self, subject: &str) -> Option<Error> {
-        let quoted = format!("\"{subject}\"");
+    /// The error of a subject that this node may not use so, where that was said.
+    pub(crate) fn denial_of(&self, what: Doing, subject: &str) -> Option<Error> {
+        let quoted = match what {
+            Doing::Publish => format!("Publish to \"{subject}\""),
+            Doing::Subscribe => format!("Subscription to \"{subject}\""),
+        };
         let found = self.signals.denied.borrow().iter().find(|text| text.contains(&quoted)).cloned();
         found.map(|text| denied(&text))
     }
@@ -191,7 +204,7 @@ impl Session {
         match self.client.request(subject.to_owned(), Bytes::new()).await {
             Ok(_) => Ok(()),
             Err(cause) if cause.kind() == RequestErrorKind::NoResponders => Ok(()),
-            Err(_) => Err(self.denial_of(subject).unwrap_or_else(lost)),
+            Err(_) => Err(self.denial_of(Doing::Publish, subject).unwrap_or_else(lost)),
         }
     }
 
@@ -202,7 +215,7 @@ impl Session {
     pub(crate) async fn subscribe(&self, subject: &str, probe: &str) -> Result<Subscriber> {
         let subscriber = self.client.subscribe(subject.to_owned()).await.map_err(|_| lost())?;
         self.probe(probe).await?;
-        match self.denial_of(subject) {
+        match self.denial_of(Doing::Subscribe, subject) {
             Some(denial) => Err(denial),
             None => Ok(subscriber),
         }

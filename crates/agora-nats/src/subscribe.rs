@@ -17,7 +17,7 @@ use crate::error::{closed, error};
 use crate::headers;
 use crate::inbox::{INBOX_BYTES_MAX, Queue};
 use crate::names;
-use crate::session::Session;
+use crate::session::{Doing, Session};
 use crate::shared::Shared;
 
 /// The pause before a subscription is tried again on a connection that did not take it.
@@ -116,6 +116,8 @@ impl Pump {
     /// Hands messages over until the connection is over, and everything that had arrived by then too.
     async fn forward(&self, session: &Session, mut subscriber: Subscriber) {
         let mut denied = session.denied();
+        // It may have been said before this task began to listen.
+        denied.mark_changed();
         loop {
             let message = tokio::select! {
                 biased;
@@ -123,7 +125,7 @@ impl Pump {
                 () = session.over() => break,
                 () = self.shared.closed() => break,
                 Ok(()) = denied.changed() => {
-                    if let Some(why) = session.denial_of(&self.subject) {
+                    if let Some(why) = session.denial_of(Doing::Subscribe, &self.subject) {
                         return self.queue.end(why);
                     }
                     continue;

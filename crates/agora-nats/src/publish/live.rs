@@ -16,7 +16,7 @@ use super::{Call, check_message, late, not_stored, unknown};
 use crate::error::{error, lost};
 use crate::headers::Dress;
 use crate::names;
-use crate::session::Session;
+use crate::session::{Doing, Session};
 use crate::shared::Shared;
 
 /// The most calls that one flush serves.
@@ -84,7 +84,7 @@ async fn hand_over(shared: &Shared, session: &Session, call: &Call) -> Result<()
     let subject = names::live_subject(&shared.cluster, &call.topic);
     for (count, frame) in call.frames.iter().enumerate() {
         let one = async {
-            if let Some(denial) = session.denial_of(&subject) {
+            if let Some(denial) = session.denial_of(Doing::Publish, &subject) {
                 return Err(denial);
             }
             if Instant::now() >= call.by {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use agora_core::id::TopicName;
-use agora_core::transport::PublishFailed;
+use agora_core::transport::{OutFrame, PublishFailed};
 use agora_core::{Error, ErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
@@ -24,7 +24,7 @@ use super::{Call, check_message, late, not_stored, unanswered, unknown};
 use crate::error::{error, from_jetstream, lost};
 use crate::headers::Dress;
 use crate::names;
-use crate::session::Session;
+use crate::session::{Doing, Session};
 use crate::shared::Shared;
 use crate::streams;
 
@@ -177,7 +177,7 @@ impl<'a> Flight<'a> {
                     break;
                 }
                 () = sleep_until(self.call.by) => {
-                    self.failed.get_or_insert_with(|| way.session.denial_of(subject).unwrap_or_else(unanswered));
+                    self.failed.get_or_insert_with(|| way.session.denial_of(Doing::Publish, subject).unwrap_or_else(unanswered));
                     break;
                 }
             }
@@ -185,35 +185,48 @@ impl<'a> Flight<'a> {
         self.outcome()
     }
 
+    /// Gives the next message to the client.
     async fn hand_over(&mut self, way: &Way, subject: &str, ids: &mut Ids) -> Result<(), Error> {
+        let at = self.handed.len();
+        let frame = &self.call.frames[at];
+        let id = ids.of(frame);
+        let sent = self.send(way, subject, frame, at, &id).await;
+        match sent {
+            Ok(()) => self.handed.push(Handed { id, answer: None }),
+            // It may be one that was sent before: it keeps its identity.
+            Err(_) => ids.unsettled(frame, id),
+        }
+        sent
+    }
+
+    async fn send(
+        &self,
+        way: &Way,
+        subject: &str,
+        frame: &OutFrame,
+        at: usize,
+        id: &str,
+    ) -> Result<(), Error> {
+        let gone = || error(ErrorKind::Unreachable, "the connection was lost");
         if Instant::now() >= self.call.by {
             return Err(late());
         }
         if way.session.is_over() {
-            return Err(error(ErrorKind::Unreachable, "the connection was lost"));
+            return Err(gone());
         }
-        let at = self.handed.len();
-        let frame = &self.call.frames[at];
-        let id = ids.of(frame);
-        let dress = Dress::of(frame, Some(&id));
+        let dress = Dress::of(frame, Some(id));
         check_message(&way.session, dress.bytes, frame.payload.len())?;
         let reply = format!("{}.{}.{at}", way.inbox, self.number);
-        let headers = dress.headers.unwrap_or_default();
-        let payload = frame.payload.clone();
+        let (headers, payload) = (dress.headers.unwrap_or_default(), frame.payload.clone());
         let client = &way.session.client;
         let sending = client.publish_with_reply_and_headers(subject.to_owned(), reply, headers, payload);
-        let sent = tokio::select! {
+        tokio::select! {
             biased;
-            sent = timeout_at(self.call.by, sending) => sent,
-            () = way.session.over() => return Err(error(ErrorKind::Unreachable, "the connection was lost")),
-        };
-        match sent {
-            Ok(Ok(())) => {
-                self.handed.push(Handed { id, answer: None });
-                Ok(())
-            }
-            Ok(Err(_)) => Err(error(ErrorKind::Unreachable, "the connection was lost")),
-            Err(_) => Err(late()),
+            sent = timeout_at(self.call.by, sending) => match sent {
+                Ok(sent) => sent.map_err(|_| gone()),
+                Err(_) => Err(late()),
+            },
+            () = way.session.over() => Err(gone()),
         }
     }
 

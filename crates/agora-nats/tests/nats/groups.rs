@@ -57,7 +57,9 @@ async fn a_connection_that_breaks_voids_every_token() {
     let mut member = join(&transport, Duration::from_secs(2)).await;
     let (_, token, attempt) = job(&mut *member).await;
     assert_eq!(attempt, 1);
-    server.restart().await.unwrap();
+    // In an orderly way: a server that is killed may forget how often it has just given a record out.
+    server.stop().await.unwrap();
+    server.begin().await.unwrap();
     let mut into = Vec::new();
     // With enough to do, a member hears it all the same.
     soon("the interruption", member.recv(0, &mut into)).await.unwrap();

@@ -44,8 +44,9 @@ async fn a_server_that_takes_less_than_the_first_one_is_heeded() {
     let file = server.data().join("nats.conf");
     let text = std::fs::read_to_string(&file).unwrap().replace("128KB", "64KB");
     std::fs::write(&file, text).unwrap();
-    server.restart().await.unwrap();
+    server.kill().unwrap();
     crate::support::down(&transport).await;
+    server.begin().await.unwrap();
     crate::support::up(&transport).await;
     let large = vec![numbered(1), OutFrame::new(vec![1; 100 * 1024])];
     let refused = publish(&transport, &topic("live"), large).await.unwrap_err();

@@ -15,7 +15,7 @@ fn name() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn different_things_have_different_names(
-        clusters in (name(), name()), topics in (name(), name()), groups in (name(), name()), cursors in (".{0,6}", ".{0,6}"),
+        clusters in (name(), name()), topics in (name(), name()), groups in ("[aB0_-]{1,3}", "[aB0_-]{1,3}"), cursors in (".{0,6}", ".{0,6}"),
     ) {
         let cluster = [&clusters.0, &clusters.1].map(|name| ClusterName::new(name).unwrap());
         let topic = [&topics.0, &topics.1].map(|name| TopicName::new(name).unwrap());
@@ -53,7 +53,9 @@ fn names_are_as_the_documentation_says() {
     assert_eq!(log_subject(&cluster, &topic), "agora.eu~prod.log.mail.events");
     assert_eq!(stream_name("agora", &cluster, &topic).unwrap(), "agora=eu~prod=mail~events");
     assert_eq!(cursor_key(&cluster, &topic, "node.7"), "eu/prod.mail/events.node/7");
-    assert_eq!(consumer_name(&GroupName::new("push.workers").unwrap()), "push~workers");
+    let group = GroupName::new("push-workers").unwrap();
+    assert_eq!(consumer_name(&group), "push-workers");
+    assert_eq!(members_subject(&cluster, &topic, &group), "agora.eu~prod.group.mail~events.push-workers");
     let long = TopicName::new(&"t".repeat(200)).unwrap();
     let refused = stream_name("agora", &ClusterName::new(&"c".repeat(60)).unwrap(), &long).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);

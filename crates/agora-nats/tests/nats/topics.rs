@@ -129,3 +129,27 @@ async fn retention_that_overtakes_a_reader_is_told() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_jetstream_live_topics_work_and_the_rest_says_what_to_enable() {
+    // The server has it, and this account has not.
+    let server = NatsServer::with("accounts { A { users: [ { user: u, password: p } ] } }").await.unwrap();
+    let mut config = config(server.port());
+    config.user = Some("u".into());
+    config.password = Some(agora_core::config::Secret::new("p"));
+    let transport = connect(&config).await;
+    let live = topic("live");
+    let mut inbox = transport.subscribe(&live).await.unwrap();
+    publish(&transport, &live, vec![numbered(1)]).await.unwrap();
+    assert_eq!(crate::support::message(&mut *inbox).await.payload, "1");
+    let spec = TopicSpec::log(topic("log"));
+    let refused = [
+        transport.open(&spec).await.unwrap_err(),
+        transport.cursors().unwrap().take(&live, "reader").await.unwrap_err(),
+        transport.admin().unwrap().topics().await.unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+        assert!(format!("{error:#}").contains("jetstream {"), "{error:#}");
+    }
+}
