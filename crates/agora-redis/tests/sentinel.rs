@@ -60,8 +60,9 @@ async fn what_a_replica_that_was_behind_has_lost_is_a_gap() {
     publish(&writer, &log, 21..=30).await;
     let (numbers, gaps) = until(&mut events, 30).await;
     assert_eq!(numbers, (21..=30).collect::<Vec<_>>());
-    let is_told =
-        gaps.iter().any(|gap| matches!(gap.missing, Missing::Log { .. }) && gap.reason == Reason::Rewritten);
+    // Where something new stands there already, it looks as if retention had been there.
+    let is_reason = |reason| matches!(reason, Reason::Rewritten | Reason::Retention);
+    let is_told = gaps.iter().any(|gap| matches!(gap.missing, Missing::Log { .. }) && is_reason(gap.reason));
     assert!(is_told, "the log lost its end, and nobody was told: {gaps:?}");
     // A new reader finds a hole, and is told of it too.
     let (numbers, gaps) = until(&mut read(&reader, &log).await, 30).await;
