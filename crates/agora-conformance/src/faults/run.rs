@@ -10,6 +10,7 @@ use agora_core::transport::{TopicKind, TopicSettings, Transport};
 use tokio::time::{Instant, timeout};
 
 use super::judge::{Rules, judge};
+use super::member::Elsewhere;
 use super::node::Node;
 use super::recorder::Recorder;
 use super::world::{LinkFault, ServerFault, World};
@@ -82,6 +83,11 @@ impl Run {
     /// Where they cannot be read.
     pub async fn read_dead_letters(&self, at: &Node) -> Verdict {
         super::member::read_dead_letters(at).await
+    }
+
+    /// A member of the group in another process.
+    pub fn member_elsewhere(&self) -> Elsewhere {
+        Elsewhere::new(self.0.recorder.clone())
     }
 
     pub(super) fn topics(&self) -> &[TopicName] {
