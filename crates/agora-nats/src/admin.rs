@@ -19,6 +19,9 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::{api, consumers, cursors, group, names, streams};
 
+/// How often a group that was deleted to be moved is made anew.
+const CREATE_TRIES: usize = 3;
+
 /// The transport, as operators see it.
 pub(crate) struct Operator(pub(crate) Arc<Shared>);
 
@@ -75,7 +78,15 @@ impl Operator {
         } else {
             let config = consumers::of_group(consumer, policy, info.config.ack_wait);
             consumers::delete(session, stream, consumer).await?;
-            consumers::create(session, stream, consumer, config).await?
+            let mut made = consumers::create(session, stream, consumer, config.clone()).await;
+            for _ in 1..CREATE_TRIES {
+                if made.as_ref().err().is_some_and(Error::is_retryable) {
+                    made = consumers::create(session, stream, consumer, config.clone()).await;
+                }
+            }
+            made.map_err(|cause| {
+                cause.help("the group was deleted and could not be made anew: make it before a member does")
+            })?
         };
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let records = signed(made.num_pending) - signed(before);

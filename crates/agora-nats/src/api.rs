@@ -6,8 +6,8 @@ use async_nats::jetstream::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{denied, error, from_jetstream, from_request, no_jetstream};
-use crate::session::Session;
+use crate::error::{error, from_jetstream, from_request, no_jetstream};
+use crate::session::{Doing, Session};
 
 /// What a request without anything to say carries: some requests must be empty.
 pub(crate) const NOTHING: Option<&()> = None;
@@ -28,20 +28,20 @@ pub(crate) async fn ask<T: DeserializeOwned>(
     let payload = payload.map_or(Ok(Vec::new()), serde_json::to_vec).map_err(odd)?;
     let api = format!("$JS.API.{subject}");
     match session.client.request(api.clone(), payload.into()).await {
-        Ok(answer) => match serde_json::from_slice(&answer.payload).map_err(odd)? {
-            Response::Ok(answer) => Ok(answer),
-            Response::Err { error } => Err(from_jetstream(&error).context("request", subject)),
-        },
+        Ok(answer) => {
+            session.jetstream_answered();
+            match serde_json::from_slice(&answer.payload).map_err(odd)? {
+                Response::Ok(answer) => Ok(answer),
+                Response::Err { error } => Err(from_jetstream(&error).context("request", subject)),
+            }
+        }
         Err(cause) if cause.kind() == RequestErrorKind::NoResponders => {
-            Err(no_jetstream(session.may_have_jetstream).context("request", subject))
+            Err(no_jetstream(session.may_have_jetstream()).context("request", subject))
         }
-        Err(cause) => {
-            let denial = session.denied().borrow().iter().find(|text| text.contains(&api)).cloned();
-            Err(match denial {
-                Some(text) => denied(&text),
-                None => from_request(&cause.kind()).context("request", subject),
-            })
-        }
+        Err(cause) => Err(match session.denial_of(Doing::Publish, &api) {
+            Some(denial) => denial,
+            None => from_request(&cause.kind()).context("request", subject),
+        }),
     }
 }
 

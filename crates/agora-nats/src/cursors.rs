@@ -11,7 +11,8 @@ use agora_core::id::TopicName;
 use agora_core::transport::{CursorStore, Fence};
 use agora_core::{ErrorKind, Result};
 use async_nats::client::RequestErrorKind;
-use async_nats::jetstream::kv::{self, Operation, Store};
+use async_nats::jetstream::kv::{self, Store};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Mutex;
@@ -110,19 +111,27 @@ impl Cursors {
     }
 
     async fn read(&self, store: &Store, key: &str) -> Result<Entry> {
-        let entry = store.entry(key).await.map_err(|cause| {
-            error(ErrorKind::Unreachable, "a cursor cannot be read").context("why", cause)
-        })?;
-        let Some(entry) = entry else { return Ok(Entry { revision: 0, value: None }) };
-        if entry.operation != Operation::Put {
-            return Ok(Entry { revision: entry.revision, value: None });
+        // The leader alone: what a replica still holds could be taken for the loss of a right.
+        let subject = format!("{}{key}", store.prefix);
+        let entry = match store.stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(entry) => entry,
+            Err(cause) if cause.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                return Ok(Entry { revision: 0, value: None });
+            }
+            Err(cause) => {
+                return Err(error(ErrorKind::Unreachable, "a cursor cannot be read").context("why", cause));
+            }
+        };
+        // A mark of deletion.
+        if entry.headers.get("KV-Operation").is_some() {
+            return Ok(Entry { revision: entry.sequence, value: None });
         }
-        let value = Value::read(&entry.value).ok_or_else(|| {
+        let value = Value::read(&entry.payload).ok_or_else(|| {
             error(ErrorKind::Backend, "what stands in the place of a cursor is none")
                 .context("bucket", CURSORS_BUCKET)
                 .context("key", key)
         })?;
-        Ok(Entry { revision: entry.revision, value: Some(value) })
+        Ok(Entry { revision: entry.sequence, value: Some(value) })
     }
 
     /// Writes over a revision. `false`: another one was faster.

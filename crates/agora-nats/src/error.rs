@@ -32,19 +32,22 @@ pub(crate) fn lost() -> Error {
 pub(crate) fn from_connect(server: &str, cause: &async_nats::ConnectError) -> Error {
     let text = text_of(cause);
     let lower = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let refused =
-        matches!(cause.kind(), ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
-            || ["authorization", "authentication", "revoked", "expired"].iter().any(|w| lower.contains(w));
-    if refused {
+        matches!(cause.kind(), ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication);
+    // The handshake fails as an error of the connection as well, of which the text is all that is known. Certificates
+    // expire and are revoked as credentials are, so they come first.
+    let of_tls = !refused && has(&["corrupt message", "certificate", "handshake", "tls"]);
+    if refused || !of_tls && has(&["authorization", "authentication", "revoked", "expired"]) {
         return unauthorized(server, &text);
     }
     match cause.kind() {
-        ConnectErrorKind::Tls => error(ErrorKind::Unreachable, "the encrypted connection was refused")
-            .context("server", server)
-            .context("why", text)
-            .help(
-                "check `tls_ca_file`, the names in the server's certificate, and whether the server encrypts",
-            ),
+        kind if kind == ConnectErrorKind::Tls || of_tls => {
+            error(ErrorKind::Unreachable, "the TLS handshake failed").context("server", server).context("why", text).help(
+                "does this server speak TLS on this port? If it does, check `tls_ca_file` and the names in the server's \
+                 certificate; if it wants one of this node, `tls_cert_file` and `tls_key_file`",
+            )
+        }
         ConnectErrorKind::Dns | ConnectErrorKind::ServerParse => {
             error(ErrorKind::Unreachable, "the server's name is not known")
                 .context("server", server)
@@ -111,15 +114,29 @@ pub(crate) fn from_request(kind: &RequestErrorKind) -> Error {
     }
 }
 
+/// Is it certain that a message with this answer was not stored? Others may come of one that was staged, or whose store
+/// failed on one server of several.
+pub(crate) fn is_certain(cause: &async_nats::jetstream::Error) -> bool {
+    matches!(
+        cause.error_code(),
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM
+            | ErrorCode::STREAM_NOT_FOUND
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            | ErrorCode::JETSTREAM_NOT_ENABLED
+            | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+    )
+}
+
 /// An answer of JetStream that says no.
 pub(crate) fn from_jetstream(cause: &async_nats::jetstream::Error) -> Error {
-    // Numbers without a name in the client, from the server's `errors.json`: 10074 replicas without a cluster, 10052
-    // stream configuration, 10128 maximum of replicas.
     let kind = match cause.error_code() {
         ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => ErrorKind::NotFound,
-        ErrorCode::STREAM_NAME_EXIST | ErrorCode::STREAM_SUBJECT_OVERLAP | ErrorCode::CONSUMER_NAME_EXIST => {
-            ErrorKind::Conflict
-        }
+        ErrorCode::STREAM_NAME_EXIST
+        | ErrorCode::STREAM_SUBJECT_OVERLAP
+        | ErrorCode::CONSUMER_NAME_EXIST
+        | ErrorCode::CONSUMER_ALREADY_EXISTS => ErrorKind::Conflict,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => ErrorKind::TooLarge,
         ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::STREAM_INVALID_CONFIG => ErrorKind::Config,
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             ErrorKind::Unsupported

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agora_core::id::{GroupName, TopicName};
 use agora_core::transport::{GroupInbox, GroupSpec, GroupStart};
 use agora_core::{Error, ErrorKind, Result};
-use async_nats::jetstream::consumer::{DeliverPolicy, Info};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info};
 
 use crate::consumers;
 use crate::error::error;
@@ -52,6 +52,7 @@ async fn find_or_make(session: &Session, stream: &str, name: &str, group: &Group
         }
         found => found?,
     };
+    check_consumer(&found)?;
     // Nobody holds anything: the lease may be changed. Where somebody does, it stays as it is, and the member sees to
     // its own records.
     if found.config.ack_wait != group.lease && found.num_ack_pending == 0 && found.num_waiting == 0 {
@@ -59,6 +60,31 @@ async fn find_or_make(session: &Session, stream: &str, name: &str, group: &Group
         return consumers::update(session, stream, name, config).await;
     }
     Ok(found)
+}
+
+/// A consumer that somebody else made may lose records of a group, or give them out in another way.
+fn check_consumer(info: &Info) -> Result<()> {
+    let config = &info.config;
+    let differs = |setting: &'static str, needed: &str| {
+        Err(error(ErrorKind::Conflict, "there is a consumer of this name that is no group")
+            .context("consumer", &info.name)
+            .context("setting", setting)
+            .context("needed", needed)
+            .help("delete it with `nats consumer rm`, or give the group another name"))
+    };
+    if config.ack_policy != AckPolicy::Explicit {
+        return differs("ack policy", "explicit");
+    }
+    if config.max_deliver > 0 {
+        return differs("maximum of deliveries", "none");
+    }
+    if !config.filter_subject.is_empty() || !config.filter_subjects.is_empty() {
+        return differs("filter", "none");
+    }
+    if config.deliver_subject.is_some() {
+        return differs("delivery", "pull");
+    }
+    Ok(())
 }
 
 pub(crate) fn policy(start: GroupStart) -> DeliverPolicy {

@@ -28,11 +28,13 @@ struct Lease {
     until: Instant,
     /// As long as the member was promised it.
     promised: Instant,
+    /// It is not with the member yet: its lease is kept whatever was promised.
+    waits: bool,
 }
 
 impl Held {
-    /// A record was given out. A token that was good for it is void.
-    pub(crate) fn give(
+    /// A record has arrived, and waits for the member. A token that was good for it is void.
+    pub(crate) fn arrive(
         &mut self,
         at: u64,
         reply: String,
@@ -41,12 +43,28 @@ impl Held {
         promise: Duration,
     ) -> Token {
         self.last += 1;
-        let lease = Lease { at, reply, until: arrived + lease, promised: arrived + promise };
+        let lease = Lease { at, reply, until: arrived + lease, promised: arrived + promise, waits: true };
         if let Some(void) = self.by_place.insert(at, self.last) {
             self.by_token.remove(&void);
         }
         self.by_token.insert(self.last, lease);
         Token(self.last)
+    }
+
+    /// The member gets it, for what is left of its lease, of which `full` is the whole, or for as long as it was promised
+    /// where that is longer. `false`: its lease has ended, and it is another's by now, or comes again.
+    pub(crate) fn hand_over(
+        &mut self,
+        token: Token,
+        now: Instant,
+        full: Duration,
+        promise: Duration,
+    ) -> bool {
+        self.expire(now);
+        let Some(lease) = self.by_token.get_mut(&token.0) else { return false };
+        lease.waits = false;
+        lease.promised = if promise > full { now + promise } else { lease.until };
+        true
     }
 
     /// Where to settle it; `None` where the token is void.
@@ -72,28 +90,30 @@ impl Held {
         }
     }
 
-    /// How many are held.
+    /// How many are held by the member.
     pub(crate) fn len(&self) -> usize {
-        self.by_token.len()
+        self.by_token.values().filter(|lease| !lease.waits).count()
     }
 
-    /// Gives everything up. Where to release it.
-    pub(crate) fn clear(&mut self) -> Vec<String> {
+    /// Gives everything up. Where to release it: what has ended is another's, and is not taken from it.
+    pub(crate) fn clear(&mut self, now: Instant) -> Vec<String> {
+        self.expire(now);
         self.by_place.clear();
         std::mem::take(&mut self.by_token).into_values().map(|lease| lease.reply).collect()
     }
 
-    /// Those that end sooner on the server than the member was promised: they are to be kept.
+    /// Those that wait for the member, and those that end sooner on the server than it was promised: they are to be kept.
     pub(crate) fn short_lived(&mut self, now: Instant) -> Vec<(Token, String)> {
         self.expire(now);
-        let short = self.by_token.iter().filter(|(_, lease)| lease.until < lease.promised);
+        let short = self.by_token.iter().filter(|(_, lease)| lease.waits || lease.until < lease.promised);
         short.map(|(token, lease)| (Token(*token), lease.reply.clone())).collect()
     }
 
     /// It was kept: the server has begun its lease anew.
     pub(crate) fn kept(&mut self, token: Token, now: Instant, lease: Duration) {
         if let Some(held) = self.by_token.get_mut(&token.0) {
-            held.until = (now + lease).min(held.promised.max(held.until));
+            let until = now + lease;
+            held.until = if held.waits { until } else { until.min(held.promised.max(held.until)) };
         }
     }
 
@@ -143,12 +163,18 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
+    fn given(held: &mut Held, at: u64, reply: &str, now: Instant, promise: Duration) -> Token {
+        let token = held.arrive(at, reply.into(), now, S, promise);
+        assert!(held.hand_over(token, now, S, promise));
+        token
+    }
+
     #[test]
     fn a_token_ends_with_its_lease_and_when_the_record_is_given_anew() {
         let (mut held, now) = (Held::default(), Instant::now());
-        let first = held.give(7, "a".into(), now, S, S);
+        let first = given(&mut held, 7, "a", now, S);
         assert_eq!(held.reply(first, now).as_deref(), Some("a"));
-        let again = held.give(7, "b".into(), now, S, S);
+        let again = given(&mut held, 7, "b", now, S);
         assert_eq!(held.reply(first, now), None);
         assert_eq!(held.reply(again, now).as_deref(), Some("b"));
         held.extend(again, now + S / 2, S, S);
@@ -160,8 +186,8 @@ mod tests {
     #[test]
     fn what_was_promised_for_longer_is_kept() {
         let (mut held, now) = (Held::default(), Instant::now());
-        let short = held.give(1, "short".into(), now, S, S);
-        let long = held.give(2, "long".into(), now, S, S * 3);
+        let short = given(&mut held, 1, "short", now, S);
+        let long = given(&mut held, 2, "long", now, S * 3);
         assert_eq!(held.short_lived(now), [(long, "long".into())]);
         held.kept(long, now + S / 2, S);
         assert_eq!(held.reply(short, now + S), None);
@@ -169,6 +195,19 @@ mod tests {
         held.kept(long, now + S, S * 9);
         assert!(held.short_lived(now + S).is_empty(), "it lasts as long as it was promised");
         assert_eq!(held.reply(long, now + S * 3), None);
+    }
+
+    #[test]
+    fn what_waits_is_kept_until_it_is_handed_over_and_what_has_ended_is_not_handed_over() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let (kept, lost) =
+            (held.arrive(1, "kept".into(), now, S, S), held.arrive(2, "lost".into(), now, S, S));
+        assert_eq!(held.short_lived(now).len(), 2);
+        assert_eq!(held.len(), 0, "the member has nothing yet");
+        held.kept(kept, now + S / 2, S);
+        assert!(held.hand_over(kept, now + S, S, S));
+        assert!(!held.hand_over(lost, now + S, S, S));
+        assert_eq!(held.clear(now + S), ["kept"]);
     }
 
     #[test]

@@ -111,7 +111,11 @@ impl Queue {
 }
 
 fn size_of(message: &Raw) -> usize {
-    message.payload.len() + OVERHEAD_BYTES
+    let headers = message.headers.iter().map(|(name, value)| name.len() + value.len() + OVERHEAD_BYTES);
+    message.payload.len()
+        + message.key.as_ref().map_or(0, |key| key.len())
+        + headers.sum::<usize>()
+        + OVERHEAD_BYTES
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agora_core::{Error, ErrorKind, Result};
 use futures_util::FutureExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::plan::Plan;
 use crate::session::Session;
@@ -53,6 +53,11 @@ pub(crate) fn is_final(error: &Error) -> bool {
 pub(crate) fn begin(shared: &Shared, session: Session) -> Arc<Session> {
     let session = Arc::new(session);
     shared.set_session(Some(Arc::clone(&session)));
+    if shared.is_closed() {
+        // It was closed meanwhile, and nobody would take this one away again.
+        shared.set_session(None);
+        let _ = session.close().now_or_never();
+    }
     shared.tell(State::Up);
     tracing::debug!(server = session.server, "connected");
     session
@@ -103,20 +108,23 @@ async fn watch(shared: &Shared, session: Arc<Session>, others: &mut Vec<String>)
         () = trouble(shared, &session) => {}
     }
     shared.set_session(None);
-    // Whoever still waits for an answer of it gets none. The next connection does not wait for that.
-    let _ = session.close().now_or_never();
     let why = session.why_over().unwrap_or_default();
     let why = session.refusal().map_or(format!("{}: {why}", session.server), |refusal| refusal.to_string());
     tracing::debug!(why, "disconnected");
     shared.tell(State::Down(why));
+    // Whoever still waits for an answer of it gets none. The next connection does not wait for that.
+    let _ = session.close().now_or_never();
 }
 
 /// Makes round trips, and ends a connection that answers no more.
 async fn probe(shared: &Shared, session: &Session) {
     loop {
         sleep(PROBE_INTERVAL).await;
-        if timeout(PROBE_INTERVAL, session.probe(&shared.probe)).await.is_err() {
-            return session.end("the server does not answer any more");
+        match session.probe(&shared.probe, PROBE_INTERVAL).await {
+            Ok(()) => {}
+            // Where it may not be asked, the client's own pings have to do.
+            Err(denial) if denial.kind() == ErrorKind::Unauthorized => {}
+            Err(_) => return session.end("the server does not answer any more"),
         }
     }
 }
@@ -133,7 +141,7 @@ async fn trouble(shared: &Shared, session: &Session) {
                 // The server ends the connection when it is ready.
                 return session.over().await;
             }
-            Ok(()) = denied.changed() => denied.borrow_and_update().last().cloned(),
+            Ok(()) = denied.changed() => denied.borrow_and_update().last().map(|(_, text)| text.clone()),
         };
         if let Some(why) = why {
             shared.tell(State::Degraded(format!("the server denies something: {why}")));

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use agora_core::config::Nats;
@@ -26,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) inbox_messages_max: usize,
     pub(crate) stream_prefix: String,
     pub(crate) auto_create: bool,
+    /// JetStream has answered some time, on any connection: where it does not, it will again.
+    pub(crate) jetstream_seen: Arc<AtomicBool>,
     config: Nats,
 }
 
@@ -67,6 +71,7 @@ impl Plan {
             inbox_messages_max: usize::try_from(config.subscription_capacity).unwrap_or(usize::MAX),
             stream_prefix,
             auto_create: config.auto_create.unwrap_or(is_local),
+            jetstream_seen: Arc::default(),
             config: config.clone(),
         })
     }

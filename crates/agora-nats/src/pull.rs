@@ -140,14 +140,13 @@ impl Pull {
     /// What a message of the server is.
     fn take(&mut self, message: Option<Message>) -> Pulled {
         let Some(message) = message else { return Pulled::Gone("the connection was lost".into()) };
-        if let Some(status) = message.status {
-            return self.status(status, &message);
+        // A record first: a stranger may have stored one with a status of its own.
+        if let Some(meta) = message.reply.as_ref().and_then(|reply| Meta::parse(reply)) {
+            self.asked = self.asked.saturating_sub(1);
+            return Pulled::Message(message, meta);
         }
-        match message.reply.as_ref().and_then(|reply| Meta::parse(reply)) {
-            Some(meta) => {
-                self.asked = self.asked.saturating_sub(1);
-                Pulled::Message(message, meta)
-            }
+        match message.status {
+            Some(status) => self.status(status, &message),
             // Nobody but the server knows the inbox; whatever it is, it is no record.
             None => Pulled::Ended,
         }

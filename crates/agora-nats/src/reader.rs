@@ -78,7 +78,10 @@ impl Place {
                 let beginning = first <= 1;
                 (Self { beginning, due: beginning.then_some(1), ..place }, DeliverPolicy::All)
             }
-            LogStart::Last if state.messages == 0 => (Self { tell_end: true, ..place }, at(last + 1)),
+            LogStart::Last if state.messages == 0 => (
+                Self { tell_end: true, due: Some(last.saturating_add(1)), ..place },
+                at(last.saturating_add(1)),
+            ),
             LogStart::Last => (Self { mark: Some(last), ..place }, at(last)),
             LogStart::Time(time) => {
                 (place, DeliverPolicy::ByStartTime { start_time: consumers::date(*time)? })
@@ -86,7 +89,7 @@ impl Place {
             // Beyond the end, the end is the place: a log that was rewound goes on there.
             LogStart::At(position) => {
                 let sequence = u64::try_from(position.0).unwrap_or(u64::MAX);
-                (place, at(sequence.min(last + 1)))
+                (place, at(sequence.min(last.saturating_add(1))))
             }
         })
     }
@@ -114,8 +117,15 @@ impl Place {
 
     /// There is nothing more: what was to come and has not is gone.
     fn quiet(&mut self, into: &mut Vec<FromLog>) {
-        self.mark = None;
+        self.pass_mark();
         self.end(into);
+    }
+
+    /// The mark is behind, whether it came or not: what is due is what follows it.
+    fn pass_mark(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            self.due.get_or_insert(mark.saturating_add(1));
+        }
     }
 
     /// Takes a record in. What was told already, because the server delivered it twice, is passed over.
@@ -127,7 +137,7 @@ impl Place {
             && meta.at > mark
         {
             // Retention was faster than the reader.
-            self.mark = None;
+            self.pass_mark();
             self.end(into);
         }
         if self.due.is_some_and(|due| meta.at > due) {
@@ -135,7 +145,7 @@ impl Place {
         }
         let raw = headers::raw(message.payload, message.headers.as_ref(), Some(meta.time()));
         into.push(FromLog::Record { raw, at: Position(meta.at.into()), stamp: meta.stored_ns });
-        self.due = Some(meta.at + 1);
+        self.due = Some(meta.at.saturating_add(1));
         self.caught_up = false;
         let is_mark = self.mark.is_some_and(|mark| meta.at == mark);
         if is_mark || self.mark.is_none() && meta.pending == 0 {

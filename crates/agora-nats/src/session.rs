@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agora_core::{Error, ErrorKind, Result};
-use async_nats::client::RequestErrorKind;
+use async_nats::client::{Request, RequestErrorKind};
 use async_nats::jetstream::{self, Context};
 use async_nats::{AuthError, Client, ConnectOptions, Event, ServerError, Subscriber};
-use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::error::{denied, error, from_connect, lost, unauthorized};
 use crate::plan::Plan;
@@ -24,6 +24,10 @@ pub(crate) const SERVER_MIN: (u64, u64) = (2, 10);
 /// How many messages may wait between the client and the task that empties a subscription. That task never waits, so
 /// this is what one turn of the client can bring; memory is taken only for what is there.
 const CHANNEL_MESSAGES_MAX: usize = 1 << 20;
+/// How long the round trip of a subscription may take.
+const SUBSCRIBE_WAIT: Duration = Duration::from_secs(10);
+/// For how long a denial is believed.
+const DENIED_FOR: Duration = Duration::from_secs(10);
 /// What a server was asked and has denied: the last so many sentences are kept.
 const DENIED_MAX: usize = 32;
 
@@ -38,7 +42,9 @@ pub(crate) struct Session {
     /// The largest message, headers included.
     pub(crate) bytes_max: usize,
     /// The server has JetStream, or another one of its cluster may.
-    pub(crate) may_have_jetstream: bool,
+    may_have_jetstream: bool,
+    /// JetStream has answered some time.
+    jetstream_seen: Arc<AtomicBool>,
     signals: Arc<Signals>,
     /// Ends when the client does. Never gets a message.
     canary: tokio::sync::Mutex<Subscriber>,
@@ -57,7 +63,8 @@ struct Signals {
     over: watch::Sender<Option<String>>,
     /// What the server said last that was no answer.
     said: Mutex<Option<ServerError>>,
-    denied: watch::Sender<Vec<String>>,
+    /// What was denied, and when.
+    denied: watch::Sender<Vec<(Instant, String)>>,
     leaving: watch::Sender<bool>,
 }
 
@@ -89,7 +96,7 @@ impl Signals {
                     if denied.len() >= DENIED_MAX {
                         denied.remove(0);
                     }
-                    denied.push(text);
+                    denied.push((Instant::now(), text));
                 });
             }
             Event::ServerError(said) => {
@@ -115,8 +122,12 @@ impl Session {
             denied: watch::Sender::default(),
             leaving: watch::Sender::new(false),
         });
-        let options = plan.dress(one_life(plan, &signals))?.subscription_capacity(CHANNEL_MESSAGES_MAX);
+        let stands = Arc::new(AtomicBool::new(false));
+        let options =
+            plan.dress(one_life(plan, &signals, &stands))?.subscription_capacity(CHANNEL_MESSAGES_MAX);
         let client = options.connect(plan.url(server)).await.map_err(|cause| from_connect(server, &cause))?;
+        // Not before: a name may stand for several addresses, of which the first may not answer.
+        stands.store(true, Ordering::Release);
         let info = client.server_info();
         check_version(server, &info.version)?;
         let canary = client.subscribe(client.new_inbox()).await.map_err(|_| lost())?;
@@ -125,6 +136,7 @@ impl Session {
         Ok(Self {
             jetstream,
             server: format!("{server} ({})", info.server_name),
+            jetstream_seen: Arc::clone(&plan.jetstream_seen),
             may_have_jetstream: info.jetstream || info.cluster.is_some(),
             others: info.connect_urls,
             bytes_max: info.max_payload,
@@ -132,6 +144,16 @@ impl Session {
             canary: tokio::sync::Mutex::new(canary),
             client,
         })
+    }
+
+    /// May JetStream answer later, where it does not now?
+    pub(crate) fn may_have_jetstream(&self) -> bool {
+        self.may_have_jetstream || self.jetstream_seen.load(Ordering::Acquire)
+    }
+
+    /// JetStream has answered.
+    pub(crate) fn jetstream_answered(&self) {
+        self.jetstream_seen.store(true, Ordering::Release);
     }
 
     /// Is it over?
@@ -181,7 +203,7 @@ impl Session {
     }
 
     /// What the server has denied, in its own words.
-    pub(crate) fn denied(&self) -> watch::Receiver<Vec<String>> {
+    pub(crate) fn denied(&self) -> watch::Receiver<Vec<(Instant, String)>> {
         self.signals.denied.subscribe()
     }
 
@@ -191,8 +213,10 @@ impl Session {
             Doing::Publish => format!("Publish to \"{subject}\""),
             Doing::Subscribe => format!("Subscription to \"{subject}\""),
         };
-        let found = self.signals.denied.borrow().iter().find(|text| text.contains(&quoted)).cloned();
-        found.map(|text| denied(&text))
+        let said = self.signals.denied.borrow();
+        // An operator may have changed it since: after a while it is tried again.
+        let found = said.iter().rev().find(|(at, text)| at.elapsed() < DENIED_FOR && text.contains(&quoted));
+        found.map(|(_, text)| denied(text))
     }
 
     /// Asks the server for an answer, which nothing that was handed over before can come behind. Nobody subscribes to
@@ -200,8 +224,9 @@ impl Session {
     ///
     /// # Errors
     /// `OutcomeUnknown` when there is none.
-    pub(crate) async fn probe(&self, subject: &str) -> Result<()> {
-        match self.client.request(subject.to_owned(), Bytes::new()).await {
+    pub(crate) async fn probe(&self, subject: &str, wait: Duration) -> Result<()> {
+        let request = Request::new().timeout(Some(wait));
+        match self.client.send_request(subject.to_owned(), request).await {
             Ok(_) => Ok(()),
             Err(cause) if cause.kind() == RequestErrorKind::NoResponders => Ok(()),
             Err(_) => Err(self.denial_of(Doing::Publish, subject).unwrap_or_else(lost)),
@@ -214,7 +239,7 @@ impl Session {
     /// `Unauthorized` where the server does not allow it, as far as it has said so; `OutcomeUnknown`.
     pub(crate) async fn subscribe(&self, subject: &str, probe: &str) -> Result<Subscriber> {
         let subscriber = self.client.subscribe(subject.to_owned()).await.map_err(|_| lost())?;
-        self.probe(probe).await?;
+        self.probe(probe, SUBSCRIBE_WAIT).await?;
         match self.denial_of(Doing::Subscribe, subject) {
             Some(denial) => Err(denial),
             None => Ok(subscriber),
@@ -227,11 +252,12 @@ impl Session {
     }
 }
 
-/// Options that answer a server once: the client, which would connect again by itself, then gives up.
-fn one_life(plan: &Arc<Plan>, signals: &Arc<Signals>) -> ConnectOptions {
-    let (plan, used) = (Arc::clone(plan), AtomicBool::new(false));
+/// Options that answer servers until the connection stands: the client, which would connect again by itself, then gives
+/// up.
+fn one_life(plan: &Arc<Plan>, signals: &Arc<Signals>, stands: &Arc<AtomicBool>) -> ConnectOptions {
+    let (plan, stands) = (Arc::clone(plan), Arc::clone(stands));
     let options = ConnectOptions::with_auth_callback(move |nonce| {
-        let answer = if used.swap(true, Ordering::AcqRel) {
+        let answer = if stands.load(Ordering::Acquire) {
             Err(AuthError::new("the connection is over, and another one takes its place"))
         } else {
             plan.credentials.answer(&nonce).map_err(AuthError::new)

@@ -1,5 +1,6 @@
 //! One member of a group.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep};
 
 use super::presence;
 use crate::error::{closed, error, lost};
@@ -32,6 +33,8 @@ const PROGRESS: &[u8] = b"+WPI";
 const ASK_MAX: usize = 4096;
 /// The most by which a lease ends here before it ends on the server. It is a tenth of it, and this at most.
 const MARGIN_MAX: Duration = Duration::from_secs(1);
+/// The shortest time after which a member looks whether something has come.
+const TICK_MIN: Duration = Duration::from_millis(10);
 /// How many releases of a member that leaves are under way at once.
 const RELEASES_AT_ONCE: usize = 64;
 
@@ -42,6 +45,8 @@ pub(super) struct Member {
     held: Arc<Mutex<Held>>,
     passed: Passed,
     terms: Terms,
+    /// What has arrived and is not with the member, records with their tokens.
+    waiting: VecDeque<(Option<Token>, FromGroup)>,
     /// Nothing was there at this time: what is there now has come since.
     seen_empty: Instant,
     is_over: bool,
@@ -55,14 +60,14 @@ struct Terms {
     lease: Duration,
     /// As the member was promised.
     promise: Duration,
-    /// That is longer than the server's.
-    is_longer: bool,
+    /// By how much less.
+    margin: Duration,
 }
 
 impl Terms {
     fn new(lease: Duration, promise: Duration) -> Self {
-        let (margin, is_longer) = ((lease / 10).min(MARGIN_MAX), promise > lease);
-        Self { lease: lease - margin, promise: promise.saturating_sub(margin), is_longer }
+        let margin = (lease / 10).min(MARGIN_MAX);
+        Self { lease: lease - margin, promise: promise.saturating_sub(margin), margin }
     }
 }
 
@@ -93,44 +98,69 @@ impl Member {
             held,
             passed: Passed::new(info.delivered.stream_sequence, info.delivered.consumer_sequence),
             terms,
+            waiting: VecDeque::new(),
             seen_empty: Instant::now(),
             is_over: false,
             _tasks: [answering, Task::new(keeping)],
         })
     }
 
-    fn give(&mut self, message: Message, meta: Meta, arrived: Instant, into: &mut Vec<FromGroup>) {
+    /// Takes in what has arrived. It came at the earliest when nothing was there for the last time, and its lease began
+    /// then: a process that was stopped in between must not hold it for good.
+    fn arrive(&mut self, message: Message, meta: Meta) {
         let passed = self.passed.delivered(meta.at, meta.delivery, meta.delivered);
         if passed > 0 {
-            into.push(FromGroup::Trimmed { lane: 0, records: Some(passed) });
+            self.waiting.push_back((None, FromGroup::Trimmed { lane: 0, records: Some(passed) }));
         }
         let reply = message.reply.map(|reply| reply.to_string()).unwrap_or_default();
-        let token = lock(&self.held).give(meta.at, reply, arrived, self.terms.lease, self.terms.promise);
-        into.push(FromGroup::Message {
+        let Terms { lease, promise, .. } = self.terms;
+        let token = lock(&self.held).arrive(meta.at, reply, self.seen_empty, lease, promise);
+        let record = FromGroup::Message {
             raw: headers::raw(message.payload, message.headers.as_ref(), Some(meta.time())),
             at: Position(meta.at.into()),
             token,
             attempt: u32::try_from(meta.delivered).unwrap_or(u32::MAX),
-        });
+        };
+        self.waiting.push_back((Some(token), record));
     }
 
-    /// Takes what has come already.
-    fn take_waiting(&mut self, records_max: usize, into: &mut Vec<FromGroup>) {
-        let mut records = 0;
-        let arrived = self.seen_empty;
-        while records < records_max && !self.is_over {
+    /// Takes in all that has come, whatever is wanted of it: from here on its lease is kept.
+    fn take_in(&mut self) {
+        while !self.is_over {
             match self.pull.try_next() {
-                Some(Pulled::Message(message, meta)) => {
-                    records += 1;
-                    self.give(message, meta, arrived, into);
-                }
-                Some(Pulled::Quiet | Pulled::Ended) => {}
-                Some(Pulled::Gone(why)) => self.gone(&why),
+                Some(pulled) => self.take(pulled),
                 None => {
                     self.seen_empty = Instant::now();
                     return;
                 }
             }
+        }
+    }
+
+    fn take(&mut self, pulled: Pulled) {
+        match pulled {
+            Pulled::Message(message, meta) => self.arrive(message, meta),
+            Pulled::Quiet | Pulled::Ended => {}
+            Pulled::Gone(why) => self.gone(&why),
+        }
+    }
+
+    /// Hands over what waits, at most so many records.
+    fn hand_over(&mut self, records_max: usize, into: &mut Vec<FromGroup>) {
+        let mut records = 0;
+        while let Some((token, _)) = self.waiting.front() {
+            if token.is_some() && records == records_max {
+                return;
+            }
+            let Some((token, one)) = self.waiting.pop_front() else { return };
+            if let Some(token) = token {
+                let Terms { lease, promise, .. } = self.terms;
+                if !lock(&self.held).hand_over(token, Instant::now(), lease, promise) {
+                    continue;
+                }
+                records += 1;
+            }
+            into.push(one);
         }
     }
 
@@ -142,21 +172,18 @@ impl Member {
     /// Every token is void.
     fn interrupted(&mut self, into: &mut Vec<FromGroup>) {
         self.is_over = true;
-        lock(&self.held).clear();
+        self.waiting.clear();
+        lock(&self.held).clear(Instant::now());
         into.push(FromGroup::Interrupted);
     }
 
-    /// Gives back what was given out and what is on its way.
+    /// Gives back what was given out and what is on its way. Where to.
     fn release(&mut self) -> Vec<String> {
-        let mut replies = lock(&self.held).clear();
-        while let Some(pulled) = self.pull.try_next() {
-            match pulled {
-                Pulled::Message(message, _) => replies.extend(message.reply.map(|reply| reply.to_string())),
-                Pulled::Quiet | Pulled::Ended => {}
-                Pulled::Gone(_) => break,
-            }
+        if !self.pull.session.is_over() {
+            self.take_in();
         }
-        replies
+        self.waiting.clear();
+        lock(&self.held).clear(Instant::now())
     }
 }
 
@@ -165,12 +192,9 @@ fn answer(session: &Arc<Session>, asked: Subscriber, held: &Arc<Mutex<Held>>) ->
     Task::new(tokio::spawn(presence::answer(Arc::clone(session), asked, id, Arc::clone(held))))
 }
 
-/// Extends the leases of records that the member was promised for longer than the group's lease is: the first member of a
-/// group decides for the server.
+/// Extends the leases of records that wait for the member, and of those that it was promised for longer than the group's
+/// lease is: the first member of a group decides for the server.
 async fn keep(session: Arc<Session>, held: Arc<Mutex<Held>>, terms: Terms) {
-    if !terms.is_longer {
-        return;
-    }
     let mut ticks = interval((terms.lease / 3).max(Duration::from_millis(10)));
     loop {
         ticks.tick().await;
@@ -190,7 +214,8 @@ async fn say(session: &Session, reply: String, word: &'static [u8]) -> Result<()
     match session.client.request(reply, Bytes::from_static(word)).await {
         Ok(_) => Ok(()),
         Err(cause) => Err(match cause.kind() {
-            RequestErrorKind::NoResponders => error(ErrorKind::Conflict, "the group is gone"),
+            // Nobody leads the consumer just now; or it is gone, and then the member hears of it.
+            RequestErrorKind::NoResponders => error(ErrorKind::Unreachable, "the group does not answer"),
             _ => lost(),
         }),
     }
@@ -209,7 +234,8 @@ impl GroupInbox for Member {
                 return Err(closed().operation("recv"));
             }
             if !self.pull.session.is_over() {
-                self.take_waiting(records_max, into);
+                self.take_in();
+                self.hand_over(records_max, into);
             }
             if into.len() > before {
                 return Ok(());
@@ -218,34 +244,20 @@ impl GroupInbox for Member {
                 self.interrupted(into);
                 return Ok(());
             }
-            let wanted = records_max.min(ASK_MAX);
-            if wanted == 0 {
-                let session = Arc::clone(&self.pull.session);
-                tokio::select! {
-                    () = session.over() => {}
-                    () = self.shared.closed() => {}
-                }
-                continue;
-            }
-            if self.pull.asked() < wanted && self.pull.ask(wanted - self.pull.asked(), None).await.is_err() {
+            // With enough to do, it takes in all the same what it has asked for before.
+            let (wanted, asked) = (records_max.min(ASK_MAX), self.waiting.len() + self.pull.asked());
+            if asked < wanted && self.pull.ask(wanted - asked, None).await.is_err() {
                 self.is_over = true;
                 continue;
             }
             let pulled = tokio::select! {
                 biased;
-                pulled = self.pull.next() => pulled,
                 () = self.shared.closed() => continue,
+                pulled = self.pull.next() => pulled,
+                // To see that nothing has come: what comes after it has come since.
+                () = sleep(self.terms.margin.max(TICK_MIN)) => continue,
             };
-            match pulled {
-                Pulled::Message(message, meta) => {
-                    self.give(message, meta, Instant::now(), into);
-                    self.seen_empty = Instant::now();
-                    self.take_waiting(records_max - 1, into);
-                    return Ok(());
-                }
-                Pulled::Quiet | Pulled::Ended => self.seen_empty = Instant::now(),
-                Pulled::Gone(why) => self.gone(&why),
-            }
+            self.take(pulled);
         }
     }
 

@@ -14,6 +14,9 @@ use bytes::Bytes;
 /// The most messages of unknown fate that are remembered; an older one that is sent again may be stored twice.
 const REMEMBERED_MAX: usize = 1024;
 
+/// The same bound in bytes: 16 MiB.
+const REMEMBERED_BYTES_MAX: usize = 16 << 20;
+
 /// Gives out identities.
 pub(super) struct Ids {
     /// What no other sender has.
@@ -21,11 +24,13 @@ pub(super) struct Ids {
     next: u64,
     /// Held, not only compared: as long as they are here, no other bytes can be where they are.
     unsettled: VecDeque<(Bytes, String)>,
+    /// How many bytes they are.
+    bytes: usize,
 }
 
 impl Ids {
     pub(super) fn new(own: String) -> Self {
-        Self { own, next: 0, unsettled: VecDeque::new() }
+        Self { own, next: 0, unsettled: VecDeque::new(), bytes: 0 }
     }
 
     /// The identity of a message.
@@ -42,8 +47,9 @@ impl Ids {
         // No bytes are nowhere: they cannot be told from others.
         if !frame.payload.is_empty()
             && let Some(at) = self.unsettled.iter().position(|(bytes, _)| same(bytes))
-            && let Some((_, id)) = self.unsettled.remove(at)
+            && let Some((bytes, id)) = self.unsettled.remove(at)
         {
+            self.bytes -= bytes.len();
             return id;
         }
         self.next += 1;
@@ -52,10 +58,16 @@ impl Ids {
 
     /// What became of it is not known: it may be sent again.
     pub(super) fn unsettled(&mut self, frame: &OutFrame, id: String) {
-        if self.unsettled.len() >= REMEMBERED_MAX {
-            self.unsettled.pop_front();
+        // A frame of agora has its identity in itself.
+        if !id.starts_with(&self.own) {
+            return;
         }
+        self.bytes += frame.payload.len();
         self.unsettled.push_back((frame.payload.clone(), id));
+        while self.unsettled.len() > REMEMBERED_MAX || self.bytes > REMEMBERED_BYTES_MAX {
+            let Some((bytes, _)) = self.unsettled.pop_front() else { return };
+            self.bytes -= bytes.len();
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::ids::Ids;
 use super::{Call, check_message, late, not_stored, unanswered, unknown};
-use crate::error::{error, from_jetstream, lost};
+use crate::error::{error, from_jetstream, is_certain, lost};
 use crate::headers::Dress;
 use crate::names;
 use crate::session::{Doing, Session};
@@ -121,16 +121,27 @@ impl Sender {
 /// A message that was handed to the connection.
 struct Handed {
     id: String,
-    answer: Option<Result<(), Error>>,
+    answer: Option<Answer>,
+}
+
+/// What the server said of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Stored,
+    /// It is certain that it was not stored.
+    Refused,
+    /// It was not stored, or not yet, or who knows.
+    Unsure,
 }
 
 impl Handed {
+    /// Is its fate known?
     fn is_settled(&self) -> bool {
-        self.answer.is_some()
+        matches!(self.answer, Some(Answer::Stored | Answer::Refused))
     }
 
     fn is_stored(&self) -> bool {
-        matches!(self.answer, Some(Ok(())))
+        self.answer == Some(Answer::Stored)
     }
 }
 
@@ -239,15 +250,15 @@ impl<'a> Flight<'a> {
             return;
         }
         let at = at.and_then(|at| usize::try_from(at).ok());
-        let Some(handed) = at.and_then(|at| self.handed.get_mut(at)).filter(|handed| !handed.is_settled())
+        let Some(handed) = at.and_then(|at| self.handed.get_mut(at)).filter(|handed| handed.answer.is_none())
         else {
             return;
         };
-        let result = read(answer);
-        if let Err(error) = &result {
-            self.failed.get_or_insert_with(|| error.clone());
+        let (answer, error) = read(answer);
+        if let Some(error) = error {
+            self.failed.get_or_insert(error);
         }
-        handed.answer = Some(result);
+        handed.answer = Some(answer);
         self.settled += 1;
         while self.handed.get(self.stored).is_some_and(Handed::is_stored) {
             self.stored += 1;
@@ -261,20 +272,29 @@ impl<'a> Flight<'a> {
         }
         let error = self.failed.take().unwrap_or_else(lost);
         // Certain only where each of the others was refused, or never left.
-        let certain = self.handed[self.stored..].iter().all(|handed| matches!(handed.answer, Some(Err(_))));
+        let certain = self.handed[self.stored..].iter().all(|handed| handed.answer == Some(Answer::Refused));
         Err(if certain { not_stored(self.stored, error) } else { unknown(self.stored, error) })
     }
 }
 
-fn read(answer: &Message) -> Result<(), Error> {
+fn read(answer: &Message) -> (Answer, Option<Error>) {
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
-        return Err(error(ErrorKind::Unreachable, "no stream takes the message")
-            .help("the log is not there, JetStream is not enabled, or its servers have no leader"));
+        let error = error(ErrorKind::Unreachable, "no stream takes the message")
+            .help("the log is not there, JetStream is not enabled, or its servers have no leader");
+        return (Answer::Refused, Some(error));
     }
     match parse(&answer.payload) {
-        Some(Response::Ok(_)) => Ok(()),
-        Some(Response::Err { error }) => Err(from_jetstream(&error)),
-        None => Err(error(ErrorKind::Backend, "the server gave an answer that is none")),
+        Some(Response::Ok(ack)) if ack.sequence > 0 => (Answer::Stored, None),
+        // Staged by a server that is about to store it.
+        Some(Response::Ok(_)) => (Answer::Unsure, Some(lost())),
+        Some(Response::Err { error }) if is_certain(&error) => {
+            (Answer::Refused, Some(from_jetstream(&error)))
+        }
+        Some(Response::Err { error }) => (Answer::Unsure, Some(from_jetstream(&error))),
+        None => {
+            let error = error(ErrorKind::OutcomeUnknown, "the server gave an answer that is none");
+            (Answer::Unsure, Some(error))
+        }
     }
 }
 

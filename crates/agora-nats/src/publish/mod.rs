@@ -32,7 +32,13 @@ pub const HEADERS_BYTES: usize = 8 << 10;
 
 /// The queues.
 #[derive(Default)]
-pub(crate) struct Lanes(Mutex<BTreeMap<Lane, mpsc::Sender<Call>>>);
+pub(crate) struct Lanes(Mutex<Queues>);
+
+#[derive(Default)]
+struct Queues {
+    by_lane: BTreeMap<Lane, mpsc::Sender<Call>>,
+    ended: bool,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Lane {
@@ -44,12 +50,17 @@ enum Lane {
 impl Lanes {
     /// Takes nothing more: the tasks end.
     pub(crate) fn end(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.ended = true;
+        queues.by_lane.clear();
     }
 
-    /// The queue of a lane, with its task where there was none. The task holds no lane up that has nothing to do.
-    fn queue(&self, shared: &Arc<Shared>, lane: Lane) -> mpsc::Sender<Call> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The queue of a lane, with its task where there was none. `None` after the end.
+    fn queue(&self, shared: &Arc<Shared>, lane: Lane) -> Option<mpsc::Sender<Call>> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if queues.ended {
+            return None;
+        }
         let make = || {
             let (queue, calls) = mpsc::channel(QUEUE_CALLS_MAX);
             let shared = Arc::clone(shared);
@@ -59,7 +70,7 @@ impl Lanes {
             }
             queue
         };
-        lanes.entry(lane.clone()).or_insert_with(make).clone()
+        Some(queues.by_lane.entry(lane.clone()).or_insert_with(make).clone())
     }
 }
 
@@ -153,7 +164,7 @@ fn start(
     };
     let (done, waiting) = oneshot::channel();
     let call = Call { topic: to.topic.clone(), frames, by, progress: Arc::clone(progress), done };
-    match shared.lanes.queue(shared, lane).try_send(call) {
+    match shared.lanes.queue(shared, lane).ok_or_else(closed)?.try_send(call) {
         Ok(()) => Ok(waiting),
         Err(TrySendError::Full(_)) => {
             Err(error(ErrorKind::QueueFull, "too many publishes wait for the connection")

@@ -7,6 +7,7 @@ use agora_core::id::GroupName;
 use agora_core::transport::{FromGroup, GroupInbox, GroupSpec, GroupStart, Settle, Token, Transport};
 use agora_nats::NatsTransport;
 use agora_testbed::NatsServer;
+use tokio::time::timeout;
 
 use crate::support::{config, connect, number_of, numbered, open_log, publish, soon, topic, up};
 
@@ -46,6 +47,48 @@ async fn a_lease_that_was_promised_outlasts_the_groups() {
         assert_eq!((number, found), (1, attempt));
     }
     long.settle(token, Settle::Ack).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_member_is_kept_alive() {
+    let server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let log = open_log(&transport, "log").await;
+    let lease = Duration::from_secs(1);
+    let mut member = join(&transport, lease).await;
+    let mut into = Vec::new();
+    // Ten are asked for, and then one is enough.
+    assert!(timeout(lease / 10, member.recv(10, &mut into)).await.is_err());
+    publish(&transport, &log, (1..=10).map(numbered).collect()).await.unwrap();
+    let (number, token, _) = job(&mut *member).await;
+    assert_eq!(number, 1);
+    member.settle(token, Settle::Ack).await.unwrap();
+    // For three leases it has enough to do.
+    assert!(timeout(lease * 3, member.recv(0, &mut into)).await.is_err());
+    for due in 2..=10 {
+        let (number, token, attempt) = job(&mut *member).await;
+        assert_eq!((number, attempt), (due, 1));
+        member.settle(token, Settle::Ack).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_no_group_is_refused() {
+    let server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let log = open_log(&transport, "log").await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = agora_nats::stream_name("agora", &crate::support::cluster(), &log).unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream(stream).await.unwrap();
+    let made = async_nats::jetstream::consumer::pull::Config {
+        durable_name: Some("workers".into()),
+        max_deliver: 3,
+        ..Default::default()
+    };
+    stream.create_consumer(made).await.unwrap();
+    let refused = transport.join_group(&log, &spec(Duration::from_secs(1))).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.to_string().contains("deliveries"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
