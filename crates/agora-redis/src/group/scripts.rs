@@ -127,24 +127,34 @@ end
 return {missing, last, from, out}"
 );
 
-/// Settles records of a member. Arguments: group, member, then for each record its place and `ack`, `extend` or
-/// `release`. Answers for each whether it was this member's: 1, or 0.
+/// Settles records of a member. Arguments: group, member, the oldest and the newest of the places, then for each record
+/// its place and `ack`, `extend` or `release`. Answers for each whether it was this member's: 1, or 0.
+///
+/// One look at what the member holds in between, and one `XACK` for all.
 pub(crate) const SETTLE: &str = "\
-local key, name, me, out = KEYS[1], ARGV[1], ARGV[2], {}
-for i = 3, #ARGV, 2 do
+local key, name, me, out, acked = KEYS[1], ARGV[1], ARGV[2], {}, {}
+local held = {}
+for _, one in ipairs(redis.call('XPENDING', key, name, ARGV[3], ARGV[4], 2048, me)) do held[one[1]] = one[4] end
+for i = 5, #ARGV, 2 do
   local id, how, mine = ARGV[i], ARGV[i + 1], 1
-  local found = redis.call('XPENDING', key, name, id, id, 1)[1]
-  if not found then
+  local count = held[id]
+  if not count then
+    local found = redis.call('XPENDING', key, name, id, id, 1)[1]
+    if found and found[2] == me then count = found[4]
     -- What retention took while it was worked on is nobody else's.
-    if #redis.call('XRANGE', key, id, id) > 0 then mine = 0 end
-  elseif found[2] ~= me then mine = 0
-  elseif how == 'ack' then redis.call('XACK', key, name, id)
-  elseif how == 'extend' then redis.call('XCLAIM', key, name, me, 0, id, 'JUSTID')
-  else
-    redis.call('XCLAIM', key, name, 'released', 0, id, 'RETRYCOUNT', math.max(found[4] - 1, 0), 'JUSTID')
+    elseif found or #redis.call('XRANGE', key, id, id) > 0 then mine = 0 end
+  end
+  if count then
+    if how == 'ack' then acked[#acked + 1] = id
+    elseif how == 'extend' then redis.call('XCLAIM', key, name, me, 0, id, 'JUSTID')
+    else
+      redis.call('XCLAIM', key, name, 'released', 0, id, 'RETRYCOUNT', math.max(count - 1, 0), 'JUSTID')
+      held[id] = nil
+    end
   end
   out[#out + 1] = mine
 end
+if #acked > 0 then redis.call('XACK', key, name, unpack(acked)) end
 return out";
 
 /// Gives back what a member holds, at most 256 of it, and forgets the member when nothing is left. Arguments: group,

@@ -141,6 +141,9 @@ impl Task {
     async fn send(&self, batch: &[Word]) -> Result<Vec<bool>, Failure> {
         let mut command = cmd("EVAL");
         command.arg(SETTLE).arg(1).arg(self.shared.names.stream(&self.topic)).arg(&self.group).arg(&self.me);
+        let places = batch.iter().map(|word| word.id);
+        let (first, last) = (places.clone().min().unwrap_or_default(), places.max().unwrap_or_default());
+        command.arg(first.to_string()).arg(last.to_string());
         for word in batch {
             command.arg(word.id.to_string()).arg(match word.how {
                 Settle::Ack => "ack",

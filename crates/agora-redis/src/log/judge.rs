@@ -49,6 +49,14 @@ impl Reading {
         (Self { at, number, life: look.life.clone() }, is_end)
     }
 
+    /// Goes on behind a read. What was read before it was seen to stand where it stood, right after: so nothing came
+    /// between.
+    pub(crate) fn go_on(&mut self, read: &[Id], is_end: bool) -> Verdict {
+        self.number = self.number.map(|number| number + read.len() as u64);
+        self.at = read.last().copied().unwrap_or(self.at);
+        Verdict::Follows { is_end }
+    }
+
     /// Judges a read, and goes on behind it. The look may be a little younger than the read.
     pub(crate) fn judge(&mut self, read: &[Id], look: &Look) -> Verdict {
         if self.life.is_some() && self.life != look.life {

@@ -9,6 +9,7 @@ use agora_core::transport::{BoxFuture, FromLog, LogInbox, LogStart, Raw};
 use agora_core::{ErrorKind, Result};
 use async_trait::async_trait;
 use redis::{Pipeline, Value, cmd};
+use tokio::time::Instant;
 
 use super::judge::{Reading, Verdict};
 use super::look::{LOOK, Look};
@@ -25,6 +26,8 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// taken from it at once, and asks for more while it only catches up.
 const COUNT_MAX: usize = 256;
 const BYTES_TARGET: usize = 1 << 20;
+/// The largest record that is read once more to see that it is still there.
+const MARK_BYTES_MAX: usize = 4 << 10;
 
 /// An entry of a stream.
 pub(crate) struct Entry {
@@ -125,7 +128,15 @@ async fn replica(shared: &Shared, topic: &TopicName, stream: &str, settings: &st
     }
 }
 
-type Answer = Result<(Vec<Entry>, Look), Failure>;
+/// What was read, and a look at the whole where one was needed.
+type Answer = Result<(Vec<Entry>, Option<Look>), Failure>;
+
+/// What was read last: as long as it stands there unchanged, nothing behind it can have been trimmed or rewound.
+#[derive(Clone, Copy)]
+struct Mark {
+    id: Id,
+    stamp: u64,
+}
 
 struct Reader {
     shared: Arc<Shared>,
@@ -140,6 +151,9 @@ struct Reader {
     /// Everything was told that was there: the next question waits for something new.
     at_end: bool,
     count: usize,
+    /// Asked for with each read, where it is small enough: that costs the server less than a look.
+    mark: Option<Mark>,
+    look_at: Instant,
     interrupted: bool,
 }
 
@@ -171,6 +185,8 @@ impl Reader {
             question: None,
             at_end: false,
             count: 1,
+            mark: None,
+            look_at: Instant::now(),
             interrupted: false,
         };
         if *from == LogStart::Earliest && look.counts().is_whole() {
@@ -189,6 +205,10 @@ impl Reader {
             self.count = grown.min(most).max(1);
         }
         let is_news = !read.is_empty() || !self.at_end;
+        if let Some(last) = read.last() {
+            let is_small = last.raw.payload.len() <= MARK_BYTES_MAX;
+            self.mark = is_small.then_some(Mark { id: last.id, stamp: last.stamp });
+        }
         for entry in read {
             let Entry { id, raw, stamp } = entry;
             self.waiting.push_back(FromLog::Record { raw, at: id.into(), stamp });
@@ -199,24 +219,45 @@ impl Reader {
         self.at_end = is_end;
     }
 
-    /// Asks for what comes next, and looks at the whole right behind it.
-    fn ask(&self, records_max: usize) -> BoxFuture<Answer> {
+    /// Asks for what comes next, and right behind it whether the log is still what it was.
+    fn ask(&mut self, records_max: usize) -> BoxFuture<Answer> {
         let mut connection = self.connection.clone();
         let mut commands = Pipeline::new();
-        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count.max(records_max.clamp(1, COUNT_MAX)));
+        self.count = self.count.max(records_max.clamp(1, COUNT_MAX));
+        let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
         let mut wait = self.shared.config.timeout;
-        if self.at_end {
+        let is_due = self.look_at <= Instant::now();
+        let mark = self.mark.filter(|mark| mark.id == self.reading.at && !is_due);
+        if is_due {
+            self.look_at = Instant::now() + BLOCK;
+        }
+        // A look that is due is made at once, and what waits is served by a read that only asks for its mark.
+        if self.at_end && (mark.is_some() || self.mark.is_none() || !is_due) {
             read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
             wait = BLOCK + self.shared.probe_wait();
         }
         read.arg("STREAMS").arg(&self.stream).arg(self.reading.at.to_string());
-        commands.cmd("EVAL_RO").arg(LOOK).arg(2).arg(&self.stream).arg(&self.settings);
+        let mut look = cmd("EVAL_RO");
+        look.arg(LOOK).arg(2).arg(&self.stream).arg(&self.settings);
+        match mark {
+            Some(mark) => {
+                let at = mark.id.to_string();
+                commands.cmd("XRANGE").arg(&self.stream).arg(&at).arg(&at);
+            }
+            None => drop(commands.add_command(look.clone())),
+        }
+        let timeout = self.shared.config.timeout;
         Box::pin(async move {
             let mut answers = ask_all(&mut connection, &commands, wait).await?.into_iter();
             let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
-            let (read, look) = (answer()?, answer()?);
-            let of_stream = pairs_or_lists(read)?;
-            Ok((entries(of_stream)?, Look::read(look)?))
+            let (read, behind) = (answer()?, answer()?);
+            let read = entries(pairs_or_lists(read)?)?;
+            let Some(mark) = mark else { return Ok((read, Some(Look::read(behind)?))) };
+            let is_there = entries(behind)?.first().is_some_and(|found| found.stamp == mark.stamp);
+            if is_there {
+                return Ok((read, None));
+            }
+            Ok((read, Some(Look::read(ask(&mut connection, &look, timeout).await?)?)))
         })
     }
 
@@ -237,7 +278,11 @@ impl Reader {
             }
         };
         let ids: Vec<Id> = read.iter().map(|entry| entry.id).collect();
-        match self.reading.judge(&ids, &look) {
+        let verdict = match look {
+            Some(look) => self.reading.judge(&ids, &look),
+            None => self.reading.go_on(&ids, ids.len() < self.count),
+        };
+        match verdict {
             Verdict::Follows { is_end } => self.take(read, is_end),
             Verdict::Trimmed { is_end } => {
                 self.waiting.push_back(FromLog::Trimmed { lane: 0 });
