@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agora_conformance::faults::{On, Rules, Run, World, play, play_on};
+use agora_conformance::faults::{Act, On, Rules, Run, World, play, play_on};
 use agora_conformance::history::Durable;
 use agora_conformance::suite::{Fault, Verdict};
 use agora_conformance_run::faults::{NatsClusterWorld, NatsWorld};
@@ -14,7 +14,7 @@ use agora_core::config::Secret;
 use agora_core::id::{ClusterName, NodeName};
 use agora_core::live::Reason;
 use agora_core::transport::{Link, TopicSettings};
-use agora_nats::{STREAM_PREFIX, stream_name};
+use agora_nats::{STREAM_PREFIX, log_subject, stream_name};
 use async_nats::jetstream;
 
 agora_conformance::fault_tests! { NatsWorld::start() }
@@ -232,4 +232,37 @@ async fn leader_moves(run: Run, servers: Arc<NatsClusterWorld>) -> Verdict {
     servers.servers().await.ready().await.map_err(odd)?;
     drop(publishing);
     run.finish(Rules::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_that_cannot_be_written_keep_their_events_in_the_group() {
+    let world = Arc::new(NatsWorld::with(USERS).await.unwrap().adjusted(|config| {
+        config.user = Some("n".into());
+        config.password = Some(Secret::new("one-secret"));
+    }));
+    let server = world.clone();
+    let case = |run| -> agora_core::transport::BoxFuture<Verdict> { Box::pin(unwritable(run, server)) };
+    let played = play(world, "unwritable", On::Each, case, &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn unwritable(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    let subject = log_subject(run.cluster(), &run.dead_letters()?);
+    let denied = format!(
+        "authorization {{ users: [ {{user: n, password: \"one-secret\", permissions: {{ publish: {{ deny: \
+         \"{subject}\" }} }} }} ] }}"
+    );
+    server.reconfigure(&denied).await?;
+    let (a, b) = run.pair().await?;
+    let script = |n: u64, _: u32| if n == 7 { Act::Reject } else { Act::Done };
+    let member = b.join(Arc::new(script)).await?;
+    a.publish_all(20).await?;
+    // All but the two behind it that share its key.
+    member.has_begun(&run, 18).await?;
+    // Long enough for a try or two to bury it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    run.remark("the dead letters may be written");
+    server.reconfigure(USERS).await?;
+    run.read_dead_letters(&a).await?;
+    run.finish(Rules { handled_again: true, ..Rules::default() }).await
 }

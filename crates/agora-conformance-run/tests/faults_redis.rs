@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agora_conformance::faults::{On, Rules, Run, World, play};
+use agora_conformance::faults::{Act, On, Rules, Run, World, play};
 use agora_conformance::history::{Durable, Entry, What};
 use agora_conformance::suite::{Fault, Verdict};
 use agora_conformance_run::faults::{RedisClusterWorld, RedisWorld, SentinelWorld};
@@ -245,4 +245,27 @@ async fn master_dies(run: Run, servers: Arc<RedisClusterWorld>) -> Verdict {
     a.publish_all(10).await?;
     reading.has(&run, 15).await?;
     run.finish(Rules::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_that_cannot_be_written_keep_their_events_in_the_group() {
+    let world = RedisWorld::start(Program::Redis).await.unwrap();
+    played(world, "unwritable", On::Each, |run, server| Box::pin(unwritable(run, server))).await;
+}
+
+async fn unwritable(run: Run, server: Arc<RedisWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let letters = Names::new(run.cluster()).stream(&run.dead_letters()?);
+    run.remark("where the dead letters are to go stands something else");
+    server.order(&["SET", &letters, "something else"]).await.map_err(odd)?;
+    let script = |n: u64, _: u32| if n == 7 { Act::Reject } else { Act::Done };
+    let member = b.join(Arc::new(script)).await?;
+    a.publish_all(20).await?;
+    // All but the two behind it that share its key.
+    member.has_begun(&run, 18).await?;
+    // Long enough for a try or two to bury it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.order(&["DEL", &letters]).await.map_err(odd)?;
+    run.read_dead_letters(&a).await?;
+    run.finish(Rules { handled_again: true, ..Rules::default() }).await
 }

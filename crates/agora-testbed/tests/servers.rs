@@ -1,7 +1,8 @@
 //! Each server is found or fetched, starts, answers, is killed and comes back with what it had.
 #![allow(clippy::unwrap_used)]
 
-use agora_testbed::{NatsServer, Process, Program, RedisServer};
+use agora_testbed::endpoint;
+use agora_testbed::{Endpoint, NatsServer, Process, Program, RedisServer};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -48,4 +49,19 @@ async fn data_goes_with_the_server() {
     assert!(data.exists());
     drop(server);
     assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn an_endpoint_is_the_server_that_is_named_or_one_of_its_own_and_hides_its_url() {
+    for (endpoint, variable) in [
+        (Endpoint::nats().await.unwrap(), endpoint::NATS_URL),
+        (Endpoint::redis().await.unwrap(), endpoint::REDIS_URL),
+    ] {
+        match std::env::var(variable) {
+            Ok(url) => assert!(!endpoint.is_own() && endpoint.url() == url),
+            Err(_) => assert!(endpoint.is_own() && endpoint.url().contains("://127.0.0.1:")),
+        }
+        assert!(!format!("{endpoint:?}").contains("://"), "it may hold a password");
+    }
+    assert!(Endpoint::valkey().await.unwrap().is_own());
 }

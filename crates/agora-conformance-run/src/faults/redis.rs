@@ -64,6 +64,11 @@ impl RedisWorld {
         ask(port, words).await
     }
 
+    /// Where the server is, past every link.
+    pub async fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.server.lock().await.port())
+    }
+
     /// The same, where a password is asked for.
     ///
     /// # Errors

@@ -6,20 +6,20 @@ use std::time::Duration;
 use agora_core::Error;
 use agora_core::bus::{Attempt, Failed, Start};
 use agora_core::event::DeadLetter;
-use agora_core::id::{GroupName, Incarnation, NodeId, SourceId};
+use agora_core::id::{Incarnation, NodeId, SourceId};
 use tokio::sync::oneshot;
 
 use super::node::Node;
 use super::recorder::Recorder;
 use super::run::Run;
-use crate::history::{GroupWhat, How, Sub, Topic, What};
+use crate::history::{GroupWhat, How, Life, Sub, Topic, What};
 use crate::sim::note::Note;
 use crate::suite::{Fault, Verdict};
 
 /// The name of the group of a run.
-const GROUP: &str = "workers";
+pub const GROUP: &str = "workers";
 /// How long the work of a member that is gone lies.
-pub(super) const LEASE: Duration = Duration::from_secs(2);
+pub const LEASE: Duration = Duration::from_secs(2);
 /// How long a handler may take.
 pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often an event is tried.
@@ -127,6 +127,25 @@ impl Member {
     }
 }
 
+/// A member in another process, of which only its own word is known.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    member: Sub,
+    recorder: Recorder,
+}
+
+impl Elsewhere {
+    pub(super) fn new(recorder: Recorder) -> Self {
+        Self { member: recorder.sub(), recorder }
+    }
+
+    /// It says that it has done this event.
+    pub fn has_done(&self, source: SourceId, seq: u64) {
+        let (member, of, how) = (self.member, self.recorder.life_of(source), How::Done);
+        self.recorder.record(What::Group(GroupWhat::End { member, of, seq, attempt: 1, how }));
+    }
+}
+
 fn begun(history: &crate::history::History, of: Sub) -> usize {
     let is_one = |what: &What| matches!(what, What::Group(GroupWhat::Begin { member, .. }) if *member == of);
     history.entries.iter().filter(|entry| is_one(&entry.what)).count()
@@ -171,7 +190,7 @@ impl Handler {
 struct Ending {
     recorder: Recorder,
     member: Sub,
-    of: Option<crate::history::Life>,
+    of: Option<Life>,
     seq: u64,
     attempt: u32,
     how: How,
@@ -190,7 +209,7 @@ impl Drop for Ending {
 /// Where they cannot be read.
 pub(super) async fn read_dead_letters(node: &Node) -> Verdict {
     let (run, recorder, by) = (node.run().clone(), node.run().recorder().clone(), node.life());
-    let letters = run.topic().dead_letters(&GroupName::new(GROUP)?)?;
+    let letters = run.dead_letters()?;
     let bus = node.bus();
     let starting = bus.subscribe(&letters).typed::<DeadLetter>().start(Start::Earliest);
     let mut letters = run.soon("the dead letters are read", starting).await??;

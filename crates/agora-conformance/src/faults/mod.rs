@@ -29,7 +29,7 @@ use agora_core::transport::{BoxFuture, Framing, TopicSettings};
 
 pub use cases::all as cases;
 pub use judge::Rules;
-pub use member::{Act, Member, Script};
+pub use member::{Act, Elsewhere, GROUP, LEASE, Member, Script};
 pub use node::{Node, Reading};
 pub use run::Run;
 pub use world::{LinkFault, ServerFault, World};

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agora_core::bus::{Bus, BusConfig, Delivery, MemberChange, Missing, Start, Subscription};
+use agora_core::codec::RecordParts;
 use agora_core::id::TopicName;
 use agora_core::live::Reason;
+use agora_core::log::Cursor;
 use agora_core::membership::{MemberEvent, MemberInfo};
 use agora_core::transport::Transport;
 use agora_core::{Error, ErrorKind};
@@ -19,10 +21,12 @@ use super::recorder::Recorder;
 use super::run::Run;
 use crate::history::{Change, Durable, From, Life, LogWhat, Pace, Place, Sub, Topic, Value, What};
 use crate::sim::note::Note;
-use crate::suite::{Fault, Verdict, ensure};
+use crate::suite::{Fault, Verdict};
 
 /// The bytes of an event, where a case does not say.
 const PADDING: usize = 20;
+/// A wait that is not given up while a case lasts.
+const PATIENT: Duration = Duration::from_secs(3600);
 
 /// A node of a run. Clones are the same one.
 #[derive(Clone)]
@@ -143,6 +147,23 @@ impl Node {
         Ok(())
     }
 
+    /// Publishes an event of another kind, or of the usual kind with a body that is not one, and that a reader must not
+    /// skip.
+    ///
+    /// # Errors
+    /// Where it is not accepted.
+    pub async fn publish_odd(&self, kind: &str, body: &[u8]) -> Verdict {
+        let publisher = self.bus().publisher(self.0.run.topic().as_str())?;
+        let value = self.next_value();
+        self.recorder().record(What::Publish { value, waits: true });
+        let (key, id, correlation) = (None, None, None);
+        let record = RecordParts { kind, version: 1, resync: true, key, body, id, correlation };
+        let outcome = self.0.run.soon("a publish", publisher.publish_record(&record)).await?;
+        let known = outcome.as_ref().map(|receipt| Some(receipt.seq)).map_err(Error::kind);
+        self.recorder().record(What::Published(value, known));
+        Ok(outcome.map(drop)?)
+    }
+
     /// Publishes without waiting for room.
     ///
     /// # Errors
@@ -219,7 +240,23 @@ impl Node {
     /// # Errors
     /// Where that is not possible in time.
     pub async fn read(&self) -> Result<Reading, Fault> {
-        self.begin(Start::Live, None).await
+        self.begin(Start::Live, None, PATIENT).await
+    }
+
+    /// The same, and gives up each wait for the next event after a moment, to wait anew.
+    ///
+    /// # Errors
+    /// As [`read`](Node::read).
+    pub async fn read_impatiently(&self) -> Result<Reading, Fault> {
+        self.begin(Start::Live, None, Duration::from_micros(50)).await
+    }
+
+    /// Reads a log from where another reader stood.
+    ///
+    /// # Errors
+    /// As [`read`](Node::read).
+    pub async fn go_on(&self, cursor: Cursor) -> Result<Reading, Fault> {
+        self.begin(Start::Cursor(cursor), None, PATIENT).await
     }
 
     /// Reads a log from its beginning.
@@ -227,7 +264,7 @@ impl Node {
     /// # Errors
     /// As [`read`](Node::read).
     pub async fn replay(&self) -> Result<Reading, Fault> {
-        self.begin(Start::Earliest, None).await
+        self.begin(Start::Earliest, None, PATIENT).await
     }
 
     /// Reads a log from its beginning, or from where the last reader of this name stood.
@@ -235,14 +272,19 @@ impl Node {
     /// # Errors
     /// As [`read`](Node::read).
     pub async fn resume(&self, name: Durable) -> Result<Reading, Fault> {
-        self.begin(Start::Earliest, Some(name)).await
+        self.begin(Start::Earliest, Some(name), PATIENT).await
     }
 
-    async fn begin(&self, start: Start, durable: Option<Durable>) -> Result<Reading, Fault> {
+    async fn begin(
+        &self,
+        start: Start,
+        durable: Option<Durable>,
+        patience: Duration,
+    ) -> Result<Reading, Fault> {
         let (recorder, life) = (self.recorder(), self.0.life);
         let (sub, topic, pace) = (recorder.sub(), Topic(0), Pace::Prompt);
         recorder.record(match start {
-            Start::Earliest => {
+            Start::Earliest | Start::Cursor(_) => {
                 What::Log(LogWhat::Read { sub, life, topic, from: From::Earliest, durable, pace })
             }
             _ => What::Subscribe { sub, life, topics: vec![topic], own: false, pace },
@@ -258,7 +300,8 @@ impl Node {
         let subscription = started?;
         let (gate, open) = watch::channel(true);
         let (stop, stopped) = oneshot::channel();
-        let reader = Reader { sub, recorder: recorder.clone(), names: self.0.run.topics().to_vec() };
+        let names = self.0.run.topics().to_vec();
+        let reader = Reader { sub, recorder: recorder.clone(), names, patience };
         let (give_back, given_back) = oneshot::channel();
         self.spawn(async move {
             // Nobody waits for it where the node is gone.
@@ -372,20 +415,30 @@ impl Reading {
     ///
     /// # Errors
     /// Where the place cannot be saved.
-    pub async fn close(mut self, run: &Run) -> Verdict {
+    pub async fn close(self, run: &Run) -> Verdict {
+        self.close_at(run).await.map(drop)
+    }
+
+    /// The same, and tells where it stood.
+    ///
+    /// # Errors
+    /// As [`close`](Reading::close).
+    pub async fn close_at(mut self, run: &Run) -> Result<Cursor, Fault> {
         drop(self.stop.take());
         let subscription = run.soon("a reader stops", self.given_back).await;
         let subscription = subscription?.ok().flatten();
-        ensure!(subscription.is_some(), "the subscription had ended before it was closed");
+        let ended = || Fault::broken("the subscription had ended before it was closed");
+        let subscription = subscription.ok_or_else(ended)?;
         self.recorder.record(What::Unsubscribe(self.sub));
-        if let (Some(subscription), Some(durable)) = (subscription, self.durable) {
+        let cursor = subscription.cursor();
+        if let Some(durable) = self.durable {
             let saved = run.soon("a place is saved", subscription.close()).await?;
             let (fence, place) = (u64::from(self.sub.0), Place::default());
             let result = saved.as_ref().map(drop).map_err(Error::kind);
             self.recorder.record(What::Log(LogWhat::Saved { durable, fence, place, result }));
             saved?;
         }
-        Ok(())
+        Ok(cursor)
     }
 }
 
@@ -398,6 +451,8 @@ struct Reader {
     sub: Sub,
     recorder: Recorder,
     names: Vec<TopicName>,
+    /// How long to wait for the next delivery before the wait is given up and begun anew.
+    patience: Duration,
 }
 
 impl Reader {
@@ -412,7 +467,11 @@ impl Reader {
             let next = async {
                 // Whoever holds the gate may be gone: then it stays as it is.
                 let _ = open.wait_for(|open| *open).await;
-                subscription.try_next().await
+                loop {
+                    if let Ok(delivery) = tokio::time::timeout(self.patience, subscription.try_next()).await {
+                        return delivery;
+                    }
+                }
             };
             let delivery = tokio::select! {
                 biased;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agora_core::bus::BusConfig;
-use agora_core::id::{ClusterName, NodeName, TopicName};
+use agora_core::id::{ClusterName, GroupName, NodeName, TopicName};
 use agora_core::transport::{TopicKind, TopicSettings, Transport};
 use tokio::time::{Instant, timeout};
 
 use super::judge::{Rules, judge};
+use super::member::Elsewhere;
 use super::node::Node;
 use super::recorder::Recorder;
 use super::world::{LinkFault, ServerFault, World};
@@ -66,6 +67,27 @@ impl Run {
     /// The topic.
     pub fn topic(&self) -> &TopicName {
         &self.0.topics[0]
+    }
+
+    /// Where the dead letters of the group of this run lie.
+    ///
+    /// # Errors
+    /// Where that is no name.
+    pub fn dead_letters(&self) -> Result<TopicName, Fault> {
+        Ok(self.topic().dead_letters(&GroupName::new(super::member::GROUP)?)?)
+    }
+
+    /// Reads them at a node, and writes down what is buried.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub async fn read_dead_letters(&self, at: &Node) -> Verdict {
+        super::member::read_dead_letters(at).await
+    }
+
+    /// A member of the group in another process.
+    pub fn member_elsewhere(&self) -> Elsewhere {
+        Elsewhere::new(self.0.recorder.clone())
     }
 
     pub(super) fn topics(&self) -> &[TopicName] {

@@ -9,13 +9,16 @@ macro_rules! fault_tests {
             live Live: down_at_start killed_before_the_ack killed_many_times paused ack_lost cut_and_healed
                 cut_past_every_timeout cut_one_way reset_often half_open late_and_slow sliced refused_for_a_while
                 slow_reader_of_a_live_topic publish_queue_full at_the_limit_and_over undecodable_and_foreign
+                unknown_kinds_and_odd_bodies
                 cancelled_publishes_and_reads shutdown_drains crash_in_mid_publish outage_kills_nobody
                 crash_is_noticed_and_return_is_welcomed leave_is_told_at_once one_who_is_cut_off_accuses_nobody
                 two_nodes_of_one_name many_members;
             log Log: down_at_start killed_before_the_ack killed_many_times paused reader_outlives_a_restart ack_lost
                 cut_and_healed cut_past_every_timeout cut_one_way reset_often half_open late_and_slow sliced refused_for_a_while
                 slow_reader_of_a_log publish_queue_full at_the_limit_and_over undecodable_and_foreign
+                unknown_kinds_and_odd_bodies
                 cancelled_publishes_and_reads shutdown_drains crash_in_mid_publish deleted_and_made_anew
+                cursor_of_a_log_that_was_replaced
                 deleted_under_a_reader durable_reader_changes_nodes handler_panics_or_hangs
                 poison_goes_to_the_dead_letters crash_between_handling_and_ack group_outlives_restarts;
             each Each: handler_fails_and_the_next_succeeds handler_panics_or_hangs poison_goes_to_the_dead_letters

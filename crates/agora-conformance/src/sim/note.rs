@@ -15,8 +15,11 @@ pub(crate) struct Note {
     padding: Vec<u8>,
 }
 
+/// Its kind.
+pub(crate) const KIND: &str = "sim.note";
+
 impl Event for Note {
-    const KIND: &'static str = "sim.note";
+    const KIND: &'static str = KIND;
 
     fn key(&self) -> Option<Key<'_>> {
         Some(key_of(self.n).into())

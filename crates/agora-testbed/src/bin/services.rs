@@ -48,7 +48,6 @@ async fn up() -> Result {
         "See it at work:      cargo run -q -p agora-cli --all-features -- demo --url {}",
         USUAL[0].url()
     );
-    println!("Run tests on them:   AGORA_NATS_URL={} AGORA_REDIS_URL={}", USUAL[0].url(), USUAL[1].url());
     println!("End them:            cargo xtask services down");
     if failures.is_empty() { Ok(()) } else { Err(Failure::new(failures.join("\nerror: "))) }
 }

@@ -13,6 +13,7 @@ use super::super::run::Run;
 use super::super::world::ServerFault;
 use super::fault_cases;
 use crate::history::{Life, What};
+use crate::sim::note::KIND;
 use crate::suite::{Fault, Verdict, ensure};
 
 fault_cases! {
@@ -25,7 +26,9 @@ fault_cases! {
     at_the_limit_and_over [Live, Log]
         "The largest event that the backend takes arrives; a larger one is refused with `TooLarge`, and nothing else suffers.";
     undecodable_and_foreign [Live, Log]
-        "A message of other software is handed over as it is; a damaged one is counted; an unknown kind of importance is a gap.";
+        "A message of other software is handed over as it is, a damaged one is counted, and the others go on.";
+    unknown_kinds_and_odd_bodies [Live, Log]
+        "An event of a kind that the reader does not know and must not skip, or with a body that it cannot decode, is a gap that says so.";
     cancelled_publishes_and_reads [Live, Log]
         "A publish that was given up may happen, once at most; a read that was given up loses nothing.";
     shutdown_drains [Live, Log]
@@ -156,12 +159,12 @@ async fn undecodable_and_foreign(run: Run) -> Verdict {
 
 async fn cancelled_publishes_and_reads(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;
-    let reading = b.read().await?;
+    let reading = b.read_impatiently().await?;
     for _ in 0..50 {
         a.publish_cancelled()?;
         a.publish(1)?;
-        reading.hold(true);
-        reading.hold(false);
+        // Let the reader give up a wait or two in between.
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     reading.has(&run, 50).await?;
     run.finish(Rules::default()).await
@@ -215,4 +218,18 @@ async fn crash_in_mid_publish(run: Run) -> Verdict {
         return Err(Fault::broken(format!("one node crashed, and there are {} gaps", at_b.gaps())));
     }
     Ok(())
+}
+
+async fn unknown_kinds_and_odd_bodies(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(3).await?;
+    a.publish_odd("somebody.else", b"whatever").await?;
+    a.publish_odd(KIND, &[0xff; 40]).await?;
+    a.publish_odd(KIND, b"").await?;
+    a.publish_all(3).await?;
+    reading.has(&run, 6).await?;
+    reading.misses(&run, Some(Reason::UnknownKind)).await?;
+    reading.misses(&run, Some(Reason::Undecodable)).await?;
+    run.finish(Rules { loses: true, ..Rules::default() }).await
 }

@@ -11,7 +11,9 @@ use crate::suite::{Verdict, ensure};
 
 fault_cases! {
     deleted_and_made_anew [Log]
-        "A durable reader of a log that was deleted and made anew is told by a gap (`rewritten`), then gets what the new one holds.";
+        "The places of durable readers are deleted with their log: a reader begins the new one at its beginning.";
+    cursor_of_a_log_that_was_replaced [Log]
+        "A cursor of a log that was deleted and made anew is told by a gap (`rewritten` or `retention`), then comes what the new one holds.";
     deleted_under_a_reader [Log]
         "A reader whose log is deleted is told by a gap or an error, never by silence; a new reader works.";
     durable_reader_changes_nodes [Log]
@@ -33,17 +35,34 @@ async fn deleted_and_made_anew(run: Run) -> Verdict {
     c.publish_all(5).await?;
     let reading = b.resume(NAME).await?;
     reading.has(&run, 5).await?;
-    let rewritten = run.recorder().look(|history| {
-        let told = |what: &What| match what {
-            What::Log(LogWhat::Missing(sub, reason)) => *sub == reading.sub() && *reason == Reason::Rewritten,
-            What::Gap { sub, reason, .. } => *sub == reading.sub() && *reason == Reason::Rewritten,
-            _ => false,
+    ensure!(reading.gaps() <= 1, "one log was deleted, and there are {} gaps", reading.gaps());
+    Ok(())
+}
+
+async fn cursor_of_a_log_that_was_replaced(run: Run) -> Verdict {
+    let (a, b) = run.pair().await?;
+    a.publish_all(20).await?;
+    let reading = b.replay().await?;
+    reading.has(&run, 20).await?;
+    let cursor = reading.close_at(&run).await?;
+    run.remark("the topic is deleted");
+    run.soon("a topic is deleted", b.bus().admin()?.delete_topic(run.topic())).await??;
+    let c = run.node(2).await?;
+    // More than the old one held: what stands at the place of the cursor is something else.
+    c.publish_all(30).await?;
+    let reading = b.go_on(cursor).await?;
+    // Some backends cannot tell a new log from one that was trimmed.
+    reading.misses(&run, None).await?;
+    reading.has(&run, 30).await?;
+    let why = run.recorder().look(|history| {
+        let reason = |what: &What| match what {
+            What::Log(LogWhat::Missing(sub, reason)) if *sub == reading.sub() => Some(*reason),
+            _ => None,
         };
-        history.entries.iter().any(|entry| told(&entry.what))
+        history.entries.iter().find_map(|entry| reason(&entry.what))
     });
-    // A backend deletes the cursors of a topic along with it: then a reader begins anew, and there is nothing to tell.
-    let begins_anew = reading.events() >= 5;
-    ensure!(rewritten || begins_anew, "the log is another one, and nothing is said");
+    let allowed = matches!(why, Some(Reason::Rewritten | Reason::Retention));
+    ensure!(allowed, "the log is another one, and the gap says {why:?}");
     Ok(())
 }
 
