@@ -2,6 +2,7 @@
 
 mod inbox;
 mod presence;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,16 +52,16 @@ pub(crate) fn is_final(error: &Error) -> bool {
 /// Puts a connection into use.
 pub(crate) fn begin(shared: &Arc<Shared>, session: Session) -> Arc<Session> {
     let session = Arc::new(session);
-    shared.tell(State::Up);
     session.keep_for(shared);
     shared.set_session(Some(Arc::clone(&session)));
+    shared.tell(State::Up);
     if shared.is_closed() {
         // It was closed meanwhile, and nobody would take this one away again.
         shared.set_session(None);
         let _ = session.close().now_or_never();
     }
     if let Some(why) = session.why_over() {
-        // It ended before its end was the link's.
+        // It ended while the link was said to be up.
         shared.tell(State::Down(why));
     }
     tracing::debug!(server = session.server, "connected");

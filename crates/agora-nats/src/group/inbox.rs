@@ -1,6 +1,7 @@
 //! One member of a group.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, interval, sleep};
 
 use super::presence;
+use super::retention::{self, Seen};
 use crate::error::{closed, error, lost};
 use crate::headers;
 use crate::held::{Held, Passed};
@@ -50,7 +52,8 @@ pub(super) struct Member {
     /// Nothing was there at this time: what is there now has come since.
     seen_empty: Instant,
     is_over: bool,
-    _tasks: [Task; 2],
+    retention: Arc<Seen>,
+    _tasks: [Task; 3],
 }
 
 /// For how long a record is a member's.
@@ -91,17 +94,21 @@ impl Member {
         // The round trip also says that the inbox of this member is known.
         let asked = session.subscribe(&subject, &shared.probe).await?;
         let answering = answer(&session, asked, &held);
-        let keeping = tokio::spawn(keep(session, Arc::clone(&held), terms));
+        let keeping = tokio::spawn(keep(Arc::clone(&session), Arc::clone(&held), terms));
+        let retention = Arc::new(Seen::default());
+        let passed = Passed::new(info.delivered.stream_sequence, info.delivered.consumer_sequence);
+        let looking = tokio::spawn(retention::look(session, info, terms.lease, Arc::clone(&retention)));
         Ok(Self {
             shared: Arc::clone(shared),
             pull,
             held,
-            passed: Passed::new(info.delivered.stream_sequence, info.delivered.consumer_sequence),
+            passed,
+            retention,
             terms,
             waiting: VecDeque::new(),
             seen_empty: Instant::now(),
             is_over: false,
-            _tasks: [answering, Task::new(keeping)],
+            _tasks: [answering, Task::new(keeping), Task::new(looking)],
         })
     }
 
@@ -110,6 +117,7 @@ impl Member {
     fn arrive(&mut self, message: Message, meta: Meta) {
         let passed = self.passed.delivered(meta.at, meta.delivery, meta.delivered);
         if passed > 0 {
+            self.retention.told.store(true, Ordering::Release);
             self.waiting.push_back((None, FromGroup::Trimmed { lane: 0, records: Some(passed) }));
         }
         let reply = message.reply.map(|reply| reply.to_string()).unwrap_or_default();
@@ -235,6 +243,9 @@ impl GroupInbox for Member {
             }
             if !self.pull.session.is_over() {
                 self.take_in();
+                if self.retention.gone.swap(false, Ordering::AcqRel) {
+                    self.waiting.push_front((None, FromGroup::Trimmed { lane: 0, records: None }));
+                }
                 self.hand_over(records_max, into);
             }
             if into.len() > before {

@@ -73,6 +73,29 @@ async fn what_waits_for_a_member_is_kept_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retention_is_told_also_behind_records_that_were_given_out_again() {
+    let server = NatsServer::start().await.unwrap();
+    let transport = connect(&config(server.port())).await;
+    let log = open_log(&transport, "log").await;
+    publish(&transport, &log, (1..=10).map(numbered).collect()).await.unwrap();
+    let mut member = join(&transport, Duration::from_secs(1)).await;
+    // As many deliveries as records that will be gone.
+    for _ in 0..6 {
+        let (number, token, _) = job(&mut *member).await;
+        assert_eq!(number, 1);
+        member.settle(token, Settle::Release).await.unwrap();
+    }
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = agora_nats::stream_name("agora", &crate::support::cluster(), &log).unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream(stream).await.unwrap();
+    stream.purge().keep(4_u64).await.unwrap();
+    let mut into = Vec::new();
+    while !into.iter().any(|one| matches!(one, FromGroup::Trimmed { .. })) {
+        soon("the word of what is gone", member.recv(0, &mut into)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_is_no_group_is_refused() {
     let server = NatsServer::start().await.unwrap();
     let transport = connect(&config(server.port())).await;
