@@ -108,6 +108,7 @@ const RULES: &[&str] = &[
     "+del",
     "+hget",
     "+hset",
+    "+hdel",
     "+hexists",
     "+hincrby",
     "+hmget",

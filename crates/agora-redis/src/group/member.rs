@@ -43,6 +43,8 @@ pub(super) struct Member {
     last: String,
     /// From where on pending entries are looked at.
     from: String,
+    /// How many missing records were told that the server has written down: below zero, an unknown number.
+    told: i64,
     /// There may be something to take.
     look: bool,
     look_at: Instant,
@@ -74,6 +76,7 @@ impl Member {
             waiting: VecDeque::new(),
             last: "0-0".into(),
             from: "-".into(),
+            told: 0,
             look: true,
             look_at: Instant::now(),
             interrupted: false,
@@ -84,8 +87,9 @@ impl Member {
     fn take(&self, room: usize) -> BoxFuture<Result<Taken, Failure>> {
         let (shared, topic) = (Arc::clone(&self.shared), self.topic.clone());
         let mut command = cmd("EVAL");
-        command.arg(TAKE).arg(1).arg(&self.stream).arg(&self.group).arg(&self.me).arg(room);
-        command.arg(millis(self.lease)).arg(&self.from).arg(millis(ABSENT_AFTER));
+        command.arg(TAKE).arg(2).arg(&self.stream).arg(self.shared.names.settings(&self.topic));
+        command.arg(&self.group).arg(&self.me).arg(room).arg(millis(self.lease)).arg(&self.from);
+        command.arg(millis(ABSENT_AFTER)).arg(self.told);
         Box::pin(async move { read(shared.call(Some(&topic), &command).await?) })
     }
 
@@ -103,6 +107,8 @@ impl Member {
     fn taken(&mut self, taken: Taken) {
         self.look = !taken.records.is_empty() || taken.from != "-";
         (self.last, self.from) = (taken.last, taken.from);
+        // Said with the next question: from here on it cannot be lost any more.
+        self.told = taken.missing.unwrap_or(-1);
         match taken.missing {
             Some(0) => {}
             missing => {
