@@ -21,6 +21,8 @@ use crate::place::Id;
 use crate::record;
 use crate::shared::{Shared, lock};
 
+/// The most records that are taken at once: with the largest frames, 68 MiB.
+const TAKE_MAX: usize = 64;
 /// How often a member looks for what was given back or whose lease has ended. So long a released record may lie.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -123,6 +125,16 @@ impl Member {
         }
     }
 
+    /// Extends what was given out to this member, and was not taken from it yet.
+    fn keep_waiting(&self) {
+        for one in &self.waiting {
+            if let FromGroup::Message { token, .. } = one {
+                // Said in the call already. Whether it was still this member's shows when it is settled.
+                drop(self.settling.settle(*token, Settle::Extend));
+            }
+        }
+    }
+
     /// After a failure: nothing more can be known of what is held.
     fn failed(&mut self, failure: Failure) -> Result<()> {
         self.shared.suspect(&failure);
@@ -197,8 +209,11 @@ impl GroupInbox for Member {
                 return Ok(());
             }
             let is_due = self.look && records_max > 0 || self.look_at <= Instant::now();
-            if self.taking.is_none() && self.waiting.is_empty() && is_due {
-                self.taking = Some(self.take(records_max));
+            if self.taking.is_none() && is_due {
+                // Somebody has asked for what waits here, and has gone: it stays this member's until it is taken.
+                self.keep_waiting();
+                let room = if self.waiting.is_empty() { records_max.min(TAKE_MAX) } else { 0 };
+                self.taking = Some(self.take(room));
             }
             if let Some(taking) = &mut self.taking {
                 let taken = tokio::select! {

@@ -26,7 +26,7 @@ use crate::shared::Shared;
 const BLOCK: Duration = Duration::from_secs(1);
 /// The most records that are asked for at once, and about how many bytes of them. A reader begins with as many as are
 /// taken from it at once, and asks for more while it only catches up.
-const COUNT_MAX: usize = 256;
+const COUNT_MAX: usize = 64;
 const BYTES_TARGET: usize = 1 << 20;
 /// The largest record that is read once more to see that it is still there.
 const MARK_BYTES_MAX: usize = 4 << 10;
@@ -188,6 +188,8 @@ struct Reader {
     /// Everything was told that was there: the next question waits for something new.
     at_end: bool,
     count: usize,
+    /// As many as were about so many bytes, by the size of what was read last.
+    most: usize,
     /// Asked for with each read, where it is small enough: that costs the server less than a look.
     mark: Option<Mark>,
     look_at: Instant,
@@ -224,6 +226,7 @@ impl Reader {
             question: None,
             at_end: false,
             count: 1,
+            most: COUNT_MAX,
             mark: None,
             look_at: Instant::now(),
             interrupted: false,
@@ -239,9 +242,8 @@ impl Reader {
     fn take(&mut self, read: Vec<Entry>, is_end: bool) {
         if !read.is_empty() {
             let bytes: usize = read.iter().map(|entry| entry.raw.payload.len()).sum();
-            let most = (BYTES_TARGET / (bytes / read.len()).max(1)).min(COUNT_MAX);
-            let grown = if is_end { 1 } else { self.count * 2 };
-            self.count = grown.min(most).max(1);
+            self.most = (BYTES_TARGET / (bytes / read.len()).max(1)).clamp(1, COUNT_MAX);
+            self.count = if is_end { 1 } else { self.count.saturating_mul(2).min(COUNT_MAX) };
         }
         let is_news = !read.is_empty() || !self.at_end;
         if let Some(last) = read.last() {
@@ -262,7 +264,8 @@ impl Reader {
     fn ask(&mut self, records_max: usize) -> BoxFuture<Answer> {
         let mut connection = self.connection.clone();
         let mut commands = Pipeline::new();
-        self.count = self.count.max(records_max.clamp(1, COUNT_MAX));
+        // Large records one by one: however slow the way is, each answer brings a reader on.
+        self.count = self.count.max(records_max).clamp(1, self.most);
         let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
         let mut wait = self.shared.config.timeout;
         let is_due = self.look_at <= Instant::now();
