@@ -28,6 +28,8 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// taken from it at once, and asks for more while it only catches up.
 const COUNT_MAX: usize = 64;
 const BYTES_TARGET: usize = 1 << 20;
+/// How many looks in a row, a second apart, may find a replica behind its master. Beyond it, it may have been cut off.
+const BEHIND_MAX: u32 = 3;
 /// The largest record that is read once more to see that it is still there.
 const MARK_BYTES_MAX: usize = 4 << 10;
 
@@ -70,14 +72,14 @@ pub(crate) async fn open(
     let opening = async {
         let (stream, settings) = (shared.names.stream(topic), shared.names.settings(topic));
         let losses = shared.route.losses();
-        let (server, mut connection) = match replica(shared, topic, &stream, &settings).await {
-            Some(found) => found,
+        let (server, mut connection, is_replica) = match replica(shared, topic, &stream, &settings).await {
+            Some((server, connection)) => (server, connection, true),
             None => {
                 let server = shared.route.server(shared, Some(topic))?;
-                (server.clone(), shared.dialer.dial(&server, None).await?)
+                (server.clone(), shared.dialer.dial(&server, None).await?, false)
             }
         };
-        let post = Post { topic: topic.clone(), server, losses };
+        let post = Post { topic: topic.clone(), server, is_replica, losses };
         let (start, word) = match &from {
             LogStart::Earliest => (Id::ZERO, "XRANGE"),
             LogStart::Last => (Id::ZERO, "XREVRANGE"),
@@ -142,8 +144,8 @@ async fn replica(
     }
 }
 
-/// What was read, and a look at the whole where one was needed.
-type Answer = Result<(Vec<Entry>, Option<Look>), Failure>;
+/// What was read, a look at the whole where one was needed, and whether a replica was seen to be behind its master.
+type Answer = Result<(Vec<Entry>, Option<Look>, bool), Failure>;
 
 /// What was read last: as long as it stands there unchanged, nothing behind it can have been trimmed or rewound.
 #[derive(Clone, Copy)]
@@ -156,6 +158,7 @@ struct Mark {
 struct Post {
     topic: TopicName,
     server: Server,
+    is_replica: bool,
     /// The one server was lost, by the word of who watches it.
     losses: watch::Receiver<u64>,
 }
@@ -193,6 +196,8 @@ struct Reader {
     /// Asked for with each read, where it is small enough: that costs the server less than a look.
     mark: Option<Mark>,
     look_at: Instant,
+    /// How many looks in a row have found a replica behind its master.
+    behind: u32,
     interrupted: bool,
 }
 
@@ -229,6 +234,7 @@ impl Reader {
             most: COUNT_MAX,
             mark: None,
             look_at: Instant::now(),
+            behind: 0,
             interrupted: false,
         };
         if *from == LogStart::Earliest && look.counts().is_whole() {
@@ -289,22 +295,32 @@ impl Reader {
             None => drop(commands.add_command(look.clone())),
         }
         let timeout = self.shared.config.timeout;
+        let (shared, topic) = (Arc::clone(&self.shared), self.post.topic.clone());
+        let of_replica = is_due && self.post.is_replica;
         Box::pin(async move {
+            let due = match of_replica {
+                true => Some(Look::read(shared.call(Some(&topic), &look).await?)?.counts().last),
+                false => None,
+            };
             let mut answers = ask_all(&mut connection, &commands, wait).await?.into_iter();
             let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
             let (read, behind) = (answer()?, answer()?);
             let read = entries(pairs_or_lists(read)?)?;
-            let Some(mark) = mark else { return Ok((read, Some(Look::read(behind)?))) };
+            let Some(mark) = mark else {
+                let look = Look::read(behind)?;
+                let is_behind = due.is_some_and(|due| look.counts().last < due);
+                return Ok((read, Some(look), is_behind));
+            };
             let is_there = entries(behind)?.first().is_some_and(|found| found.stamp == mark.stamp);
             if is_there {
-                return Ok((read, None));
+                return Ok((read, None, false));
             }
-            Ok((read, Some(Look::read(ask(&mut connection, &look, timeout).await?)?)))
+            Ok((read, Some(Look::read(ask(&mut connection, &look, timeout).await?)?), false))
         })
     }
 
     fn answered(&mut self, answer: Answer) -> Result<()> {
-        let (read, look) = match answer {
+        let (read, look, is_behind) = match answer {
             Ok(answer) => answer,
             Err(failure) => {
                 self.shared.suspect(&failure);
@@ -319,6 +335,12 @@ impl Reader {
                 return Ok(());
             }
         };
+        self.behind = if is_behind { self.behind + 1 } else { 0 };
+        if self.behind >= BEHIND_MAX {
+            tracing::warn!(stream = %self.stream, "the replica is behind its master for too long: another server is asked");
+            self.interrupted = true;
+            return Ok(());
+        }
         let ids: Vec<Id> = read.iter().map(|entry| entry.id).collect();
         let verdict = match look {
             Some(look) => self.reading.judge(&ids, &look),
