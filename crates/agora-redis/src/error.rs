@@ -101,6 +101,9 @@ fn unauthorized() -> Error {
 /// The codes are those of the documentation of Redis, "Serialization protocol", and of its source, `server.c`.
 fn refused(code: &str, detail: &str) -> Failure {
     let said = format!("{code} {detail}");
+    // Within a script the refusal of the access rules has no code of its own.
+    let is_rule = detail.contains("user executing the script can't");
+    let code = if is_rule { "NOPERM" } else { code };
     let (error, passes, moved) = match code {
         "NOAUTH" | "WRONGPASS" => (unauthorized().source(said), false, false),
         "NOPERM" => {

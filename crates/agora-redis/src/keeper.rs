@@ -41,7 +41,13 @@ pub(crate) async fn keep(shared: Arc<Shared>, first: oneshot::Sender<Result<()>>
                 if let Some(first) = first.take() {
                     let _ = first.send(Ok(()));
                 }
-                watch(&shared, found, &lost).await
+                let why = watch(&shared, found, &lost).await;
+                if shared.route.is_cluster() {
+                    // The others go on: only where nobody answers any more, the link is down.
+                    tracing::debug!(%why, "another server of the cluster is asked from here on");
+                    continue;
+                }
+                why
             }
             Err(failure) => {
                 failed += 1;

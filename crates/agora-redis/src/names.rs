@@ -31,7 +31,7 @@ impl Names {
         self.of(topic, "log")
     }
 
-    /// The settings of a log: a hash of `framing`, `wire`, `retention_ms` and `life`.
+    /// The settings of a log: a hash of `framing`, `wire`, `retention_ms`, `life`, and `missing:GROUP`.
     pub fn settings(&self, topic: &TopicName) -> String {
         self.of(topic, "settings")
     }

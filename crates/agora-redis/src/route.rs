@@ -225,20 +225,23 @@ impl Route {
         }
     }
 
-    /// The primary, by the word of the first sentinel that answers.
+    /// The primary, by the word of most of the sentinels that answer. One that is cut off together with an old primary
+    /// goes on naming that.
     pub(crate) async fn ask_sentinels(&self, shared: &Shared) -> Result<Server, Failure> {
+        let sentinels = shared.dialer.servers();
+        let answers = sentinels.iter().map(|sentinel| self.ask_sentinel(shared, sentinel));
         let mut why = Failure::not_sent(error(ErrorKind::Unreachable, "no sentinel is named"));
-        for sentinel in shared.dialer.servers() {
-            match self.ask_sentinel(shared, &sentinel).await {
-                Ok(server) => return Ok(server),
-                // A sentinel that does not know the primary says less than one that cannot be reached.
-                Err(failure)
-                    if failure.error.kind() == ErrorKind::Config
-                        && why.error.kind() == ErrorKind::Unauthorized => {}
-                Err(failure) => why = failure,
+        let mut votes: BTreeMap<Server, usize> = BTreeMap::new();
+        for answer in futures_util::future::join_all(answers).await {
+            match answer {
+                Ok(server) => *votes.entry(server).or_default() += 1,
+                // A refusal says more than silence.
+                Err(failure) if why.error.kind() == ErrorKind::Unreachable => why = failure,
+                Err(_) => {}
             }
         }
-        Err(why)
+        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
+        most.map(|(server, _)| server).ok_or(why)
     }
 
     async fn ask_sentinel(&self, shared: &Shared, sentinel: &Server) -> Result<Server, Failure> {

@@ -108,6 +108,7 @@ const RULES: &[&str] = &[
     "+del",
     "+hget",
     "+hset",
+    "+hdel",
     "+hexists",
     "+hincrby",
     "+hmget",
@@ -242,4 +243,39 @@ async fn an_old_server_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     assert!(error.to_string().contains("6.2.14"), "{error}");
     old.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_taken_away_ends_alone() {
+    let server = RedisServer::with(Program::Redis, &[]).await.unwrap();
+    let all = ["ACL", "SETUSER", "service", "on", ">first", "~*", "&*", "+@all"];
+    ask(server.port(), &all).await.unwrap();
+    let transport = connect(&format!("redis://service:first@127.0.0.1:{}", server.port())).await;
+    let mut lost = transport.subscribe(&topic("lost")).await.unwrap();
+    let mut kept = transport.subscribe(&topic("kept")).await.unwrap();
+    // The server cuts connections off that listen to what they may not any more.
+    let rule = format!("&{}", names().channel(&topic("kept")));
+    ask(server.port(), &["ACL", "SETUSER", "service", "resetchannels", &rule]).await.unwrap();
+    let error = soon("the end of what is not allowed", lost.recv(1, &mut Vec::new())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    let mut into = Vec::new();
+    soon("the other one is made anew", kept.recv(1, &mut into)).await.unwrap();
+    assert!(matches!(into[..], [agora_core::transport::Inbound::Resubscribed]), "{into:?}");
+    up(&transport).await;
+    send(&transport, &topic("kept"), [1]).await;
+    soon("a message", kept.recv(1, &mut into)).await.unwrap();
+    assert!(matches!(into[1], agora_core::transport::Inbound::Message(_)), "{into:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_transactions_nothing_is_said_that_is_not_so() {
+    let server = RedisServer::with(Program::Redis, &[]).await.unwrap();
+    let rules = ["ACL", "SETUSER", "service", "on", ">first", "~*", "&*", "+@all", "-multi"];
+    ask(server.port(), &rules).await.unwrap();
+    let transport = connect(&format!("redis://service:first@127.0.0.1:{}", server.port())).await;
+    let log = topic("log");
+    open_log(&transport, &log).await;
+    send(&transport, &log, 1..=3).await;
+    let length = ask(server.port(), &["XLEN", &names().stream(&log)]).await.unwrap();
+    assert_eq!(length.text(), "3", "the server executed each by itself, and each is accepted once");
 }

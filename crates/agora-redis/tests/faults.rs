@@ -11,7 +11,7 @@ use agora_core::transport::{
 };
 use agora_redis::RedisTransport;
 use agora_testbed::redis::ask;
-use agora_testbed::{Program, Proxy, RedisServer};
+use agora_testbed::{Flow, Program, Proxy, RedisServer, Way};
 use common::*;
 use tokio::time::Instant;
 
@@ -184,4 +184,53 @@ async fn what_a_member_held_that_was_cut_off_goes_to_another_when_its_lease_has_
     let error = soon("a late ack", first.settle(lost, Settle::Release)).await;
     // It is done: there is nothing to give back, and nobody gets it again.
     assert!(error.is_err_and(|error| error.kind() == ErrorKind::Conflict));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told_although_the_answer_that_said_so_was_lost() {
+    let server = RedisServer::start().await.unwrap();
+    let proxy = Proxy::to(server.port()).await.unwrap();
+    let (cut, other, log) = (
+        connect(&format!("redis://127.0.0.1:{}", proxy.port())).await,
+        connect(&server.url()).await,
+        topic("told"),
+    );
+    open_log(&other, &log).await;
+    send(&other, &log, 1..=10).await;
+    let spec = GroupSpec {
+        name: agora_core::id::GroupName::new("workers").unwrap(),
+        start: GroupStart::Earliest,
+        lease: Duration::from_secs(300),
+    };
+    let mut first = cut.join_group(&log, &spec).await.unwrap();
+    let mut into = Vec::new();
+    soon("a record", first.recv(1, &mut into)).await.unwrap();
+    let [FromGroup::Message { token, .. }] = into[..] else { panic!("{into:?}") };
+    soon("an ack", first.settle(token, Settle::Ack)).await.unwrap();
+    proxy.set(Way::ToClient, Flow::Swallowed);
+    ask(server.port(), &["XTRIM", &names().stream(&log), "MAXLEN", "=", "4"]).await.unwrap();
+    let settings = names().settings(&log);
+    let noted = async {
+        loop {
+            let _ = tokio::time::timeout(Duration::from_millis(10), first.recv(1, &mut Vec::new())).await;
+            if ask(server.port(), &["HGET", &settings, "missing:workers"]).await.unwrap().text() == "5" {
+                return;
+            }
+        }
+    };
+    soon("the server has written down what is missing", noted).await;
+    drop(cut);
+    let mut second = other.join_group(&log, &spec).await.unwrap();
+    let mut told = Vec::new();
+    soon("what is missing", second.recv(1, &mut told)).await.unwrap();
+    assert!(matches!(told[0], FromGroup::Trimmed { records: Some(5), .. }), "{told:?}");
+    let forgotten = async {
+        loop {
+            let _ = tokio::time::timeout(Duration::from_millis(10), second.recv(0, &mut Vec::new())).await;
+            if ask(server.port(), &["HGET", &settings, "missing:workers"]).await.unwrap().text().is_empty() {
+                return;
+            }
+        }
+    };
+    soon("what was told is not told again", forgotten).await;
 }

@@ -21,6 +21,8 @@ use crate::place::Id;
 use crate::record;
 use crate::shared::{Shared, lock};
 
+/// The most records that are taken at once: with the largest frames, 68 MiB.
+const TAKE_MAX: usize = 64;
 /// How often a member looks for what was given back or whose lease has ended. So long a released record may lie.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -43,6 +45,8 @@ pub(super) struct Member {
     last: String,
     /// From where on pending entries are looked at.
     from: String,
+    /// How many missing records were told that the server has written down: below zero, an unknown number.
+    told: i64,
     /// There may be something to take.
     look: bool,
     look_at: Instant,
@@ -74,6 +78,7 @@ impl Member {
             waiting: VecDeque::new(),
             last: "0-0".into(),
             from: "-".into(),
+            told: 0,
             look: true,
             look_at: Instant::now(),
             interrupted: false,
@@ -84,8 +89,9 @@ impl Member {
     fn take(&self, room: usize) -> BoxFuture<Result<Taken, Failure>> {
         let (shared, topic) = (Arc::clone(&self.shared), self.topic.clone());
         let mut command = cmd("EVAL");
-        command.arg(TAKE).arg(1).arg(&self.stream).arg(&self.group).arg(&self.me).arg(room);
-        command.arg(millis(self.lease)).arg(&self.from).arg(millis(ABSENT_AFTER));
+        command.arg(TAKE).arg(2).arg(&self.stream).arg(self.shared.names.settings(&self.topic));
+        command.arg(&self.group).arg(&self.me).arg(room).arg(millis(self.lease)).arg(&self.from);
+        command.arg(millis(ABSENT_AFTER)).arg(self.told);
         Box::pin(async move { read(shared.call(Some(&topic), &command).await?) })
     }
 
@@ -103,6 +109,8 @@ impl Member {
     fn taken(&mut self, taken: Taken) {
         self.look = !taken.records.is_empty() || taken.from != "-";
         (self.last, self.from) = (taken.last, taken.from);
+        // Said with the next question: from here on it cannot be lost any more.
+        self.told = taken.missing.unwrap_or(-1);
         match taken.missing {
             Some(0) => {}
             missing => {
@@ -114,6 +122,16 @@ impl Member {
         for (id, raw, attempt) in taken.records {
             let token = held.give(id);
             self.waiting.push_back(FromGroup::Message { raw, at: id.into(), token, attempt });
+        }
+    }
+
+    /// Extends what was given out to this member, and was not taken from it yet.
+    fn keep_waiting(&self) {
+        for one in &self.waiting {
+            if let FromGroup::Message { token, .. } = one {
+                // Said in the call already. Whether it was still this member's shows when it is settled.
+                drop(self.settling.settle(*token, Settle::Extend));
+            }
         }
     }
 
@@ -191,8 +209,11 @@ impl GroupInbox for Member {
                 return Ok(());
             }
             let is_due = self.look && records_max > 0 || self.look_at <= Instant::now();
-            if self.taking.is_none() && self.waiting.is_empty() && is_due {
-                self.taking = Some(self.take(records_max));
+            if self.taking.is_none() && is_due {
+                // Somebody has asked for what waits here, and has gone: it stays this member's until it is taken.
+                self.keep_waiting();
+                let room = if self.waiting.is_empty() { records_max.min(TAKE_MAX) } else { 0 };
+                self.taking = Some(self.take(room));
             }
             if let Some(taking) = &mut self.taking {
                 let taken = tokio::select! {

@@ -1,4 +1,4 @@
-//! What a group does in one step on the server. Each script has the stream as its only key.
+//! What a group does in one step on the server. The first key of each script is the stream.
 
 /// What every script knows of a stream and a group.
 macro_rules! with_tools {
@@ -55,7 +55,10 @@ return 1"
 );
 
 /// Takes records for a member. Arguments: group, member, how many, its lease, from where on pending entries are looked
-/// at, after how long a consumer that holds nothing has gone.
+/// at, after how long a consumer that holds nothing has gone, and what was told of missing records since the last call.
+/// The second key is the settings of the log.
+///
+/// What is missing stays written down there until a member has said that it was told: an answer may be lost.
 ///
 /// Answers with: how many records retention took that this group had not finished (-1: an unknown number), the place
 /// that was given out last, from where on pending entries are looked at the next time, and for each record its place,
@@ -64,6 +67,17 @@ pub(crate) const TAKE: &str = with_tools!(
     "\
 local name, me, room, own = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out, missing, least, leases = {}, 0, nil, {}
+local note = 'missing:' .. name
+local noted = tonumber(redis.call('HGET', KEYS[2], note) or '0')
+local told = tonumber(ARGV[7])
+if noted ~= 0 and told ~= 0 then
+  if told < 0 or noted < 0 or told >= noted then
+    redis.call('HDEL', KEYS[2], note)
+    noted = 0
+  else
+    noted = redis.call('HINCRBY', KEYS[2], note, -told)
+  end
+end
 -- Says that this member is there, also while it takes nothing. (The very last place of all means `>`.)
 redis.call('XREADGROUP', 'GROUP', name, me, 'COUNT', 1, 'STREAMS', key, '18446744073709551615-0')
 for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', key, name)) do
@@ -124,7 +138,11 @@ if left > 0 then
     end
   end
 end
-return {missing, last, from, out}"
+if missing ~= 0 then
+  if missing < 0 or noted < 0 then noted = -1 else noted = noted + missing end
+  redis.call('HSET', KEYS[2], note, noted)
+end
+return {noted, last, from, out}"
 );
 
 /// Settles records of a member. Arguments: group, member, the oldest and the newest of the places, then for each record
@@ -196,7 +214,7 @@ pub(crate) const COUNT: &str = "\
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 5000)
 return {#found, #found == 5000 and '(' .. found[5000][1] or false}";
 
-/// Moves a group. Arguments: its name, the place that counts as given out last, how many entries that are, after how long
+/// Moves a group. The second key is the settings of the log. Arguments: its name, the place that counts as given out last, how many entries that are, after how long
 /// a consumer has gone. Answers 0 where there are members, else 1. What was given out and not done is forgotten: the
 /// group goes on at its new place alone.
 pub(crate) const RESET: &str = "\
@@ -206,6 +224,7 @@ for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', key, name)) do
   for i = 1, #one, 2 do found[one[i]] = one[i + 1] end
   if found['name'] ~= 'released' and found['idle'] <= tonumber(ARGV[4]) then return 0 end
 end
+redis.call('HDEL', KEYS[2], 'missing:' .. name)
 for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', key, name)) do
   redis.call('XGROUP', 'DELCONSUMER', key, name, one[2])
 end

@@ -26,8 +26,10 @@ use crate::shared::Shared;
 const BLOCK: Duration = Duration::from_secs(1);
 /// The most records that are asked for at once, and about how many bytes of them. A reader begins with as many as are
 /// taken from it at once, and asks for more while it only catches up.
-const COUNT_MAX: usize = 256;
+const COUNT_MAX: usize = 64;
 const BYTES_TARGET: usize = 1 << 20;
+/// How many looks in a row, a second apart, may find a replica behind its master. Beyond it, it may have been cut off.
+const BEHIND_MAX: u32 = 3;
 /// The largest record that is read once more to see that it is still there.
 const MARK_BYTES_MAX: usize = 4 << 10;
 
@@ -70,14 +72,14 @@ pub(crate) async fn open(
     let opening = async {
         let (stream, settings) = (shared.names.stream(topic), shared.names.settings(topic));
         let losses = shared.route.losses();
-        let (server, mut connection) = match replica(shared, topic, &stream, &settings).await {
-            Some(found) => found,
+        let (server, mut connection, is_replica) = match replica(shared, topic, &stream, &settings).await {
+            Some((server, connection)) => (server, connection, true),
             None => {
                 let server = shared.route.server(shared, Some(topic))?;
-                (server.clone(), shared.dialer.dial(&server, None).await?)
+                (server.clone(), shared.dialer.dial(&server, None).await?, false)
             }
         };
-        let post = Post { topic: topic.clone(), server, losses };
+        let post = Post { topic: topic.clone(), server, is_replica, losses };
         let (start, word) = match &from {
             LogStart::Earliest => (Id::ZERO, "XRANGE"),
             LogStart::Last => (Id::ZERO, "XREVRANGE"),
@@ -142,8 +144,8 @@ async fn replica(
     }
 }
 
-/// What was read, and a look at the whole where one was needed.
-type Answer = Result<(Vec<Entry>, Option<Look>), Failure>;
+/// What was read, a look at the whole where one was needed, and whether a replica was seen to be behind its master.
+type Answer = Result<(Vec<Entry>, Option<Look>, bool), Failure>;
 
 /// What was read last: as long as it stands there unchanged, nothing behind it can have been trimmed or rewound.
 #[derive(Clone, Copy)]
@@ -156,6 +158,7 @@ struct Mark {
 struct Post {
     topic: TopicName,
     server: Server,
+    is_replica: bool,
     /// The one server was lost, by the word of who watches it.
     losses: watch::Receiver<u64>,
 }
@@ -188,9 +191,13 @@ struct Reader {
     /// Everything was told that was there: the next question waits for something new.
     at_end: bool,
     count: usize,
+    /// As many as were about so many bytes, by the size of what was read last.
+    most: usize,
     /// Asked for with each read, where it is small enough: that costs the server less than a look.
     mark: Option<Mark>,
     look_at: Instant,
+    /// How many looks in a row have found a replica behind its master.
+    behind: u32,
     interrupted: bool,
 }
 
@@ -224,8 +231,10 @@ impl Reader {
             question: None,
             at_end: false,
             count: 1,
+            most: COUNT_MAX,
             mark: None,
             look_at: Instant::now(),
+            behind: 0,
             interrupted: false,
         };
         if *from == LogStart::Earliest && look.counts().is_whole() {
@@ -239,9 +248,8 @@ impl Reader {
     fn take(&mut self, read: Vec<Entry>, is_end: bool) {
         if !read.is_empty() {
             let bytes: usize = read.iter().map(|entry| entry.raw.payload.len()).sum();
-            let most = (BYTES_TARGET / (bytes / read.len()).max(1)).min(COUNT_MAX);
-            let grown = if is_end { 1 } else { self.count * 2 };
-            self.count = grown.min(most).max(1);
+            self.most = (BYTES_TARGET / (bytes / read.len()).max(1)).clamp(1, COUNT_MAX);
+            self.count = if is_end { 1 } else { self.count.saturating_mul(2).min(COUNT_MAX) };
         }
         let is_news = !read.is_empty() || !self.at_end;
         if let Some(last) = read.last() {
@@ -262,7 +270,8 @@ impl Reader {
     fn ask(&mut self, records_max: usize) -> BoxFuture<Answer> {
         let mut connection = self.connection.clone();
         let mut commands = Pipeline::new();
-        self.count = self.count.max(records_max.clamp(1, COUNT_MAX));
+        // Large records one by one: however slow the way is, each answer brings a reader on.
+        self.count = self.count.max(records_max).clamp(1, self.most);
         let read = commands.cmd("XREAD").arg("COUNT").arg(self.count);
         let mut wait = self.shared.config.timeout;
         let is_due = self.look_at <= Instant::now();
@@ -286,22 +295,32 @@ impl Reader {
             None => drop(commands.add_command(look.clone())),
         }
         let timeout = self.shared.config.timeout;
+        let (shared, topic) = (Arc::clone(&self.shared), self.post.topic.clone());
+        let of_replica = is_due && self.post.is_replica;
         Box::pin(async move {
+            let due = match of_replica {
+                true => Some(Look::read(shared.call(Some(&topic), &look).await?)?.counts().last),
+                false => None,
+            };
             let mut answers = ask_all(&mut connection, &commands, wait).await?.into_iter();
             let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
             let (read, behind) = (answer()?, answer()?);
             let read = entries(pairs_or_lists(read)?)?;
-            let Some(mark) = mark else { return Ok((read, Some(Look::read(behind)?))) };
+            let Some(mark) = mark else {
+                let look = Look::read(behind)?;
+                let is_behind = due.is_some_and(|due| look.counts().last < due);
+                return Ok((read, Some(look), is_behind));
+            };
             let is_there = entries(behind)?.first().is_some_and(|found| found.stamp == mark.stamp);
             if is_there {
-                return Ok((read, None));
+                return Ok((read, None, false));
             }
-            Ok((read, Some(Look::read(ask(&mut connection, &look, timeout).await?)?)))
+            Ok((read, Some(Look::read(ask(&mut connection, &look, timeout).await?)?), false))
         })
     }
 
     fn answered(&mut self, answer: Answer) -> Result<()> {
-        let (read, look) = match answer {
+        let (read, look, is_behind) = match answer {
             Ok(answer) => answer,
             Err(failure) => {
                 self.shared.suspect(&failure);
@@ -316,6 +335,12 @@ impl Reader {
                 return Ok(());
             }
         };
+        self.behind = if is_behind { self.behind + 1 } else { 0 };
+        if self.behind >= BEHIND_MAX {
+            tracing::warn!(stream = %self.stream, "the replica is behind its master for too long: another server is asked");
+            self.interrupted = true;
+            return Ok(());
+        }
         let ids: Vec<Id> = read.iter().map(|entry| entry.id).collect();
         let verdict = match look {
             Some(look) => self.reading.judge(&ids, &look),
