@@ -29,7 +29,9 @@ use crate::shared::Shared;
 use crate::subscribe::Task;
 
 const ACK: &[u8] = b"+ACK";
-const RELEASE: &[u8] = b"-NAK";
+/// With a pause of 50 ms: given out again at once, a record would come back to the member that gives it up while it
+/// leaves, and each way round counts as an attempt.
+const RELEASE: &[u8] = br#"-NAK {"delay": 50000000}"#;
 const PROGRESS: &[u8] = b"+WPI";
 /// The most that is asked for at once; more comes with the next request.
 const ASK_MAX: usize = 4096;
