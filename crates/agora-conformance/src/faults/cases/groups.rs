@@ -24,7 +24,7 @@ fault_cases! {
     crash_between_handling_and_ack [Log, Each]
         "What a member had not acknowledged when it crashed is handled by another when its lease has ended.";
     members_join_and_leave [Each]
-        "Members that join and leave in the middle of the work lose nothing, and nothing is done twice.";
+        "Members that join and leave in the middle of the work lose nothing, and nothing is done twice; where giving back counts as a try (NATS), an event that is given back often may end among the dead letters.";
     member_is_cut_off_past_its_lease [Each]
         "The work of a member that is cut off goes to the others; what it says later of it is void.";
     group_outlives_restarts [Log, Each]
@@ -127,6 +127,8 @@ async fn members_join_and_leave(run: Run) -> Verdict {
     third.has_begun(&run, 1).await?;
     second.leave(&run, run.patience()).await?;
     drop(publishing);
+    // Where a backend counts what is given back as a try, an event that was given back often ends there.
+    read_dead_letters(&a).await?;
     run.finish(Rules::default()).await
 }
 
