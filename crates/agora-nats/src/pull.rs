@@ -15,9 +15,9 @@ use crate::session::Session;
 /// How long the server keeps a request for which there is nothing. Then it says so, and is asked again.
 const EXPIRES: Duration = Duration::from_secs(30);
 /// How often the server says that it still knows of a request.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After which silence the consumer is held for gone: three heartbeats.
-const SILENCE: Duration = Duration::from_secs(16);
+const SILENCE: Duration = Duration::from_secs(7);
 
 /// What is written in the reply subject of a message of a consumer (ADR-15 of NATS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub(crate) struct Pull {
     answers: Subscriber,
     /// How many messages may still come of what was asked.
     asked: usize,
+    /// When something came last, or was asked while nothing was due.
+    heard: Instant,
 }
 
 impl Pull {
@@ -86,7 +88,7 @@ impl Pull {
         let inbox = session.client.new_inbox();
         let answers = session.client.subscribe(inbox.clone()).await.map_err(|_| lost())?;
         let next_subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        Ok(Self { session, next_subject, inbox, answers, asked: 0 })
+        Ok(Self { session, next_subject, inbox, answers, asked: 0, heard: Instant::now() })
     }
 
     /// How many messages may still come without asking again.
@@ -109,6 +111,9 @@ impl Pull {
         let payload = request.to_string().into();
         let (subject, reply) = (self.next_subject.clone(), self.inbox.clone());
         self.session.client.publish_with_reply(subject, reply, payload).await.map_err(|_| lost())?;
+        if self.asked == 0 {
+            self.heard = Instant::now();
+        }
         self.asked += messages;
         Ok(())
     }
@@ -119,12 +124,12 @@ impl Pull {
         Some(self.take(message))
     }
 
-    /// Waits for what comes. Somebody who has not waited for long has heard nothing either: the silence counts from the
-    /// beginning of this wait at the earliest.
+    /// Waits for what comes. The silence counts across waits: one that is cut short again and again must notice it too.
+    /// Who has not looked for long finds the heartbeats of that time with [`try_next`](Pull::try_next), which comes first.
     ///
     /// Cancel safe.
     pub(crate) async fn next(&mut self) -> Pulled {
-        let silent_at = Instant::now() + SILENCE;
+        let silent_at = self.heard + SILENCE;
         let session = Arc::clone(&self.session);
         let message = tokio::select! {
             biased;
@@ -140,6 +145,7 @@ impl Pull {
     /// What a message of the server is.
     fn take(&mut self, message: Option<Message>) -> Pulled {
         let Some(message) = message else { return Pulled::Gone("the connection was lost".into()) };
+        self.heard = Instant::now();
         // A record first: a stranger may have stored one with a status of its own.
         if let Some(meta) = message.reply.as_ref().and_then(|reply| Meta::parse(reply)) {
             self.asked = self.asked.saturating_sub(1);
