@@ -24,7 +24,7 @@ fault_cases! {
     two_nodes_of_one_name [Live]
         "Two processes under one node name are told by a `Conflict`, and their events stay apart.";
     many_members [Live]
-        "Twenty nodes that come at once all see each other.";
+        "A hundred nodes that come at once all see each other.";
 }
 
 fn sees(history: &History, by: Life, change: Change, of: Option<Life>) -> bool {
@@ -115,7 +115,7 @@ async fn two_nodes_of_one_name(run: Run) -> Verdict {
 }
 
 async fn many_members(run: Run) -> Verdict {
-    const NODES: u8 = 20;
+    const NODES: u8 = 100;
     let mut starting = tokio::task::JoinSet::new();
     for number in 0..NODES {
         let run = run.clone();
