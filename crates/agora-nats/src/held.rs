@@ -10,6 +10,9 @@ use std::time::Duration;
 use agora_core::transport::Token;
 use tokio::time::Instant;
 
+/// For how many leases a record may wait for the member that asked for it. Then it goes to whoever is free.
+const WAIT_LEASES: u32 = 4;
+
 /// The records that one member holds. A pure value.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -30,6 +33,8 @@ struct Lease {
     promised: Instant,
     /// It is not with the member yet: its lease is kept whatever was promised.
     waits: bool,
+    /// Until then it may wait: nothing is kept from others without end.
+    waits_until: Instant,
 }
 
 impl Held {
@@ -43,7 +48,14 @@ impl Held {
         promise: Duration,
     ) -> Token {
         self.last += 1;
-        let lease = Lease { at, reply, until: arrived + lease, promised: arrived + promise, waits: true };
+        let lease = Lease {
+            at,
+            reply,
+            until: arrived + lease,
+            promised: arrived + promise,
+            waits: true,
+            waits_until: arrived + lease * WAIT_LEASES,
+        };
         if let Some(void) = self.by_place.insert(at, self.last) {
             self.by_token.remove(&void);
         }
@@ -105,7 +117,10 @@ impl Held {
     /// Those that wait for the member, and those that end sooner on the server than it was promised: they are to be kept.
     pub(crate) fn short_lived(&mut self, now: Instant) -> Vec<(Token, String)> {
         self.expire(now);
-        let short = self.by_token.iter().filter(|(_, lease)| lease.waits || lease.until < lease.promised);
+        let short = self
+            .by_token
+            .iter()
+            .filter(|(_, lease)| lease.waits && now < lease.waits_until || lease.until < lease.promised);
         short.map(|(token, lease)| (Token(*token), lease.reply.clone())).collect()
     }
 
