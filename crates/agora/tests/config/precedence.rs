@@ -222,6 +222,8 @@ fn beside(section: &str, name: &str) -> Vec<(&'static str, &'static str)> {
         ("nats", "tls_cert_file") => vec![("nats.tls", "true"), ("nats.tls_key_file", "f")],
         ("nats", "tls_key_file") => vec![("nats.tls", "true"), ("nats.tls_cert_file", "f")],
         ("nats", "stream_name") => vec![("nats.jetstream", "true")],
+        ("redis", "tls_cert_file") => vec![("redis.tls_key_file", "f")],
+        ("redis", "tls_key_file") => vec![("redis.tls_cert_file", "f")],
         ("kafka", "tls_ca_file") => vec![("kafka.tls", "true")],
         ("kafka", "sasl") => vec![("kafka.user", "u"), ("kafka.password_file", "f"), ("kafka.tls", "true")],
         ("redis", "retry_max_wait") => vec![("redis.retry_min_wait", "1ms")],

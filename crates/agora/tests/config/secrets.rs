@@ -1,5 +1,7 @@
 //! A secret is looked for wherever anything is printed.
 
+use std::time::Duration;
+
 use agora::Bus;
 use agora::config::{Config, LoadOptions};
 
@@ -104,11 +106,15 @@ async fn no_secret_is_seen_anywhere() {
                 read += 1;
                 seen.push(format!("{config} {config:?} {config:#?} {:?}", config.model()));
                 seen.push(format!("{:?} {:?}", config.settings(), config.warnings()));
-                let builder = Bus::builder().config(config.clone()).url("nats://u:hunter2@host");
-                seen.push(format!("{builder:?} {builder:#?}"));
-                for bus in [Bus::from_config(config).await, builder.connect().await] {
-                    let error = bus.unwrap_err();
-                    seen.push(format!("{error} {error:#} {error:?} {error:#?}"));
+                let builder = Bus::builder().config(config).connect_timeout(Duration::from_millis(20));
+                let other = builder.clone().url("nats://u:hunter2@host");
+                seen.push(format!("{other:?} {other:#?}"));
+                for bus in [builder.connect().await, other.connect().await] {
+                    match bus {
+                        // A server that does not answer is no error: its link says why.
+                        Ok(bus) => seen.push(format!("{bus:?} {bus:#?} {:?}", *bus.link().borrow())),
+                        Err(error) => seen.push(format!("{error} {error:#} {error:?} {error:#?}")),
+                    }
                 }
             }
             Err(error) => {
