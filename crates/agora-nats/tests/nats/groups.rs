@@ -81,8 +81,7 @@ async fn retention_is_told_also_behind_records_that_were_given_out_again() {
     let mut member = join(&transport, Duration::from_secs(1)).await;
     // As many deliveries as records that will be gone.
     for _ in 0..6 {
-        let (number, token, _) = job(&mut *member).await;
-        assert_eq!(number, 1);
+        let (_, token, _) = job(&mut *member).await;
         member.settle(token, Settle::Release).await.unwrap();
     }
     let client = async_nats::connect(server.url()).await.unwrap();
