@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod faults;
+mod named;
 mod nats;
 mod redis;
 mod redis_cluster;
@@ -14,8 +15,9 @@ use std::sync::Arc;
 
 use agora_conformance::suite::MemorySubject;
 use agora_conformance::suite::cli::Choice;
-use agora_testbed::Program;
+use agora_testbed::{Program, endpoint};
 
+pub use named::NamedSubject;
 pub use nats::NatsSubject;
 pub use redis::RedisSubject;
 pub use redis_cluster::RedisClusterSubject;
@@ -38,7 +40,14 @@ pub fn choices() -> Vec<Choice> {
         },
         Choice {
             name: "nats",
-            make: || Box::pin(async { Ok(Arc::new(NatsSubject::start().await?) as Arc<_>) }),
+            make: || {
+                Box::pin(async {
+                    Ok(match NamedSubject::of("nats", endpoint::NATS_URL)? {
+                        Some(named) => Arc::new(named) as Arc<_>,
+                        None => Arc::new(NatsSubject::start().await?),
+                    })
+                })
+            },
         },
         Choice {
             name: "zenoh",
@@ -46,7 +55,14 @@ pub fn choices() -> Vec<Choice> {
         },
         Choice {
             name: "redis",
-            make: || Box::pin(async { Ok(Arc::new(RedisSubject::start(Program::Redis).await?) as Arc<_>) }),
+            make: || {
+                Box::pin(async {
+                    Ok(match NamedSubject::of("redis", endpoint::REDIS_URL)? {
+                        Some(named) => Arc::new(named) as Arc<_>,
+                        None => Arc::new(RedisSubject::start(Program::Redis).await?),
+                    })
+                })
+            },
         },
         Choice {
             name: "redis-cluster",

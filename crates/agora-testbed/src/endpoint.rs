@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::failure::Result;
-use crate::{NatsServer, Program, RedisServer};
+use crate::{NatsServer, RedisServer};
 
 /// Names a NATS server for tests that neither kill it nor mind what else it holds.
 pub const NATS_URL: &str = "AGORA_NATS_URL";
@@ -47,30 +47,17 @@ impl Endpoint {
         Ok(Self { url: server.url(), own: Some(Own::Redis(server)) })
     }
 
-    /// A Valkey server of one's own.
-    ///
-    /// # Errors
-    /// Where there is none, or it does not start.
-    pub async fn valkey() -> Result<Self> {
-        let server = RedisServer::with(Program::Valkey, &[]).await?;
-        Ok(Self { url: server.url(), own: Some(Own::Redis(server)) })
-    }
-
     /// Its URL. One that was named may hold a password.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Was it started for this alone? Then nobody else's topics are on it.
-    pub fn is_own(&self) -> bool {
-        self.own.is_some()
-    }
 }
 
 /// Without the URL: it may hold a password.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("is_own", &self.is_own()).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("is_own", &self.own.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,5 @@
 //! The same service over each backend that has servers, by its URL alone: live, log, durable, group, dead letter.
+//! `AGORA_NATS_URL` and `AGORA_REDIS_URL` name servers to do it on; without them each test starts its own.
 #![cfg(any(feature = "nats", feature = "redis"))]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -25,9 +26,9 @@ impl Event for OrderPlaced {
     }
 }
 
-async fn join(url: &str, node: &str) -> Bus {
+async fn join(url: &str, cluster: &str, node: &str) -> Bus {
     let orders = TopicSettings::LOG.framing(Framing::Each);
-    let bus = Bus::builder().url(url).cluster("shop").node(node).topic("shop.orders", orders);
+    let bus = Bus::builder().url(url).cluster(cluster).node(node).topic("shop.orders", orders);
     let bus = bus.connect().await.unwrap();
     bus.ready(WAIT).await.unwrap();
     bus
@@ -42,7 +43,10 @@ async fn next<E: agora::core::event::Events>(events: &mut agora::Subscription<E>
 
 /// All that a service does, on two nodes.
 async fn serve(url: &str) {
-    let (a, b) = (join(url, "a").await, join(url, "b").await);
+    // A server that was named by somebody may remember an earlier run.
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let cluster = format!("shop-{since}");
+    let (a, b) = (join(url, &cluster, "a").await, join(url, &cluster, "b").await);
 
     let mut live = b.subscribe("shop.live").typed::<AddressBlocked>().start(Start::Live).await.unwrap();
     let blocked = AddressBlocked {
@@ -107,8 +111,8 @@ async fn serve(url: &str) {
 #[cfg(feature = "nats")]
 #[tokio::test(flavor = "multi_thread")]
 async fn over_nats() {
-    let server = agora_testbed::NatsServer::start().await.unwrap();
-    serve(&server.url()).await;
+    let server = agora_testbed::Endpoint::nats().await.unwrap();
+    serve(server.url()).await;
 }
 
 #[cfg(feature = "nats")]
@@ -126,8 +130,8 @@ async fn over_nats_with_a_user_and_a_password_in_the_url() {
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread")]
 async fn over_redis() {
-    let server = agora_testbed::RedisServer::start().await.unwrap();
-    serve(&server.url()).await;
+    let server = agora_testbed::Endpoint::redis().await.unwrap();
+    serve(server.url()).await;
 }
 
 #[cfg(feature = "redis")]

@@ -1,4 +1,5 @@
-//! `cargo xtask bench nats`: the raw client of NATS and agora, by turns, on one server of the benchmark's own.
+//! `cargo xtask bench nats`: the raw client of NATS and agora, by turns, on one server: that of
+//! `AGORA_NATS_URL`, `nats://host:port` without credentials, or one of the benchmark's own.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
@@ -15,15 +16,15 @@ use agora_bench::{BATCH, PATIENCE, latency};
 use agora_core::config::Nats;
 use agora_core::transport::Framing;
 use agora_nats::NatsTransport;
-use agora_testbed::NatsServer;
+use agora_testbed::Endpoint;
 
 /// How often each entrant runs.
 const ROUNDS: usize = 5;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
-    let server = NatsServer::start().await.unwrap();
-    let address = format!("127.0.0.1:{}", server.port());
+    let server = Endpoint::nats().await.unwrap();
+    let address = server.url().trim_start_matches("nats://").to_owned();
     let wanted = agora_bench::wanted();
     for bytes in [100, 512] {
         if wanted("live") {
