@@ -51,7 +51,6 @@ impl Endpoint {
     pub fn url(&self) -> &str {
         &self.url
     }
-
 }
 
 /// Without the URL: it may hold a password.
