@@ -179,7 +179,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "stream_name",
         Takes::Text,
-        "agora",
+        "\"agora\"",
         "What the names of the streams that hold the topics begin with; needs `jetstream`.",
     ),
     Key::new(

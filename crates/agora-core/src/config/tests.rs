@@ -38,7 +38,18 @@ fn every_key_that_is_listed_is_read_into_the_model() {
 #[test]
 fn a_default_that_is_written_as_a_value_is_the_models() {
     // Where the model says `None`, it is the backend that has the default.
-    let backends = ["cluster", "mode", "framing", "wire", "lease", "multicast_port", "multicast_address"];
+    let backends = [
+        "cluster",
+        "mode",
+        "framing",
+        "wire",
+        "lease",
+        "multicast_port",
+        "multicast_address",
+        "stream_name",
+        "storage",
+        "duplicate_window",
+    ];
     let mut checked = 0;
     for section in SECTIONS {
         for key in section.keys {
