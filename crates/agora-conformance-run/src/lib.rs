@@ -13,8 +13,8 @@ mod zenoh;
 
 use std::sync::Arc;
 
-use agora_conformance::suite::MemorySubject;
 use agora_conformance::suite::cli::Choice;
+use agora_conformance::suite::{MemorySubject, Subject};
 use agora_testbed::{Program, endpoint};
 
 pub use named::NamedSubject;
@@ -43,7 +43,7 @@ pub fn choices() -> Vec<Choice> {
             make: || {
                 Box::pin(async {
                     Ok(match NamedSubject::of("nats", endpoint::NATS_URL)? {
-                        Some(named) => Arc::new(named) as Arc<_>,
+                        Some(named) => Arc::new(named) as Arc<dyn Subject>,
                         None => Arc::new(NatsSubject::start().await?),
                     })
                 })
@@ -58,7 +58,7 @@ pub fn choices() -> Vec<Choice> {
             make: || {
                 Box::pin(async {
                     Ok(match NamedSubject::of("redis", endpoint::REDIS_URL)? {
-                        Some(named) => Arc::new(named) as Arc<_>,
+                        Some(named) => Arc::new(named) as Arc<dyn Subject>,
                         None => Arc::new(RedisSubject::start(Program::Redis).await?),
                     })
                 })
