@@ -10,6 +10,7 @@
 mod admin;
 mod group;
 mod log;
+mod queue;
 mod shared;
 mod topic;
 
@@ -30,6 +31,7 @@ pub use admin::{
 };
 pub use group::{FromGroup, GroupInbox, GroupOrder, GroupSpec, GroupStart, Settle, Token};
 pub use log::{CursorStore, Fence, FromLog, LogInbox, LogStart, Position};
+pub use queue::InboxQueue;
 pub use topic::{Framing, TopicInfo, TopicKind, TopicSettings, TopicSpec, Wire};
 
 /// A boxed future that owns what it needs.

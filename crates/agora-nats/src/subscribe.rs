@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{Inbound, Inbox};
+use agora_core::transport::{Inbound, Inbox, InboxQueue};
 use agora_core::{ErrorKind, Result};
 use async_nats::Subscriber;
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::error::{closed, error};
 use crate::headers;
-use crate::inbox::{INBOX_BYTES_MAX, Queue};
+use crate::inbox::INBOX_BYTES_MAX;
 use crate::names;
 use crate::session::{Doing, Session};
 use crate::shared::Shared;
@@ -26,7 +26,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Subscribes, and waits until the server knows of it.
 pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result<Box<dyn Inbox>> {
     let session = shared.session()?;
-    let queue = Arc::new(Queue::new(shared.plan.inbox_messages_max, INBOX_BYTES_MAX));
+    let queue = Arc::new(InboxQueue::new(shared.plan.inbox_messages_max, INBOX_BYTES_MAX));
     let (done, ready) = oneshot::channel();
     let pump = Pump {
         shared: Arc::clone(shared),
@@ -59,7 +59,7 @@ impl Drop for Task {
 }
 
 struct NatsInbox {
-    queue: Arc<Queue>,
+    queue: Arc<InboxQueue>,
     _task: Task,
 }
 
@@ -72,7 +72,7 @@ impl Inbox for NatsInbox {
 
 struct Pump {
     shared: Arc<Shared>,
-    queue: Arc<Queue>,
+    queue: Arc<InboxQueue>,
     subject: String,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{Inbound, Inbox, Raw};
+use agora_core::transport::{Inbound, Inbox, InboxQueue, Raw};
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::call::{Connection, ask};
 use crate::dial::{Pushed, Server};
 use crate::error::{Failure, closed, error};
-use crate::inbox::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, Queue};
+use crate::inbox::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 use crate::shared::{Shared, lock, pause};
 
 /// How often the server is asked whether it is there: a subscription on which nothing is sent looks the same as one
@@ -40,13 +40,13 @@ pub(crate) struct Hub {
 
 #[derive(Default)]
 struct Channel {
-    queues: Vec<Weak<Queue>>,
+    queues: Vec<Weak<InboxQueue>>,
     /// The connection was lost, and nobody was told yet: the mark stands in front of what comes on the next one.
     interrupted: bool,
 }
 
 impl Channel {
-    fn queues(&self) -> impl Iterator<Item = Arc<Queue>> {
+    fn queues(&self) -> impl Iterator<Item = Arc<InboxQueue>> {
         self.queues.iter().filter_map(Weak::upgrade)
     }
 
@@ -59,7 +59,7 @@ impl Channel {
 
 struct Request {
     channel: String,
-    queue: Arc<Queue>,
+    queue: Arc<InboxQueue>,
     done: oneshot::Sender<Result<(), Error>>,
 }
 
@@ -107,12 +107,12 @@ impl Hub {
     }
 
     /// Adds a listener. Answers whether it is the first on its channel.
-    fn listen(&self, channel: &str, queue: &Arc<Queue>) -> bool {
+    fn listen(&self, channel: &str, queue: &Arc<InboxQueue>) -> bool {
         let mut listeners = lock(&self.listeners);
         let queues = &mut listeners.entry(channel.as_bytes().to_vec()).or_default().queues;
         queues.push(Arc::downgrade(queue));
         if self.is_closed.load(Ordering::Acquire) {
-            queue.close();
+            queue.end(closed());
         }
         queues.len() == 1
     }
@@ -138,7 +138,7 @@ impl Hub {
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         for channel in std::mem::take(&mut *lock(&self.listeners)).into_values() {
-            channel.queues().for_each(|queue| queue.close());
+            channel.queues().for_each(|queue| queue.end(closed()));
         }
     }
 }
@@ -154,7 +154,7 @@ pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result
         let hub = hubs.entry(of.clone()).or_insert_with(|| start(shared, of));
         hub.requests.clone()
     };
-    let queue = Arc::new(Queue::new(INBOX_MESSAGES_MAX, INBOX_BYTES_MAX));
+    let queue = Arc::new(InboxQueue::new(INBOX_MESSAGES_MAX, INBOX_BYTES_MAX));
     let (done, answer) = oneshot::channel();
     let request = Request { channel: shared.names.channel(topic), queue: Arc::clone(&queue), done };
     let subscribed = async {
@@ -184,7 +184,7 @@ fn start(shared: &Arc<Shared>, topic: Option<TopicName>) -> Arc<Hub> {
     hub
 }
 
-struct Subscription(Arc<Queue>);
+struct Subscription(Arc<InboxQueue>);
 
 #[async_trait]
 impl Inbox for Subscription {

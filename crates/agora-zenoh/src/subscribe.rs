@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{Inbound, Inbox, Raw};
+use agora_core::transport::{Inbound, Inbox, InboxQueue, Raw};
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use zenoh::sample::{Sample, SampleKind};
 use zenoh::{Session, Wait};
 
 use crate::error::{closed, error, from_zenoh};
-use crate::inbox::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, Queue};
+use crate::inbox::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 use crate::keys;
 use crate::mesh::watchdog::{self, News};
 use crate::publish::DECLARE_WAIT;
@@ -27,7 +27,7 @@ const NOTICE_WAIT: Duration = Duration::from_millis(500);
 
 /// Declares the subscription on the worker, and waits for it.
 pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result<Box<dyn Inbox>> {
-    let queue = Arc::new(Queue::new(INBOX_MESSAGES_MAX, INBOX_BYTES_MAX));
+    let queue = Arc::new(InboxQueue::new(INBOX_MESSAGES_MAX, INBOX_BYTES_MAX));
     let key = keys::topic(&shared.cluster, topic);
     let (done, declared) = oneshot::channel();
     let (filled, noticed) = (Arc::clone(&queue), Arc::clone(shared));
@@ -51,7 +51,7 @@ pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result
     };
     shared.inboxes().push(Arc::downgrade(&queue));
     if shared.is_closed() {
-        queue.close();
+        queue.end(closed());
     }
     Ok(Box::new(ZenohInbox { queue, subscriber: Some(subscriber), worker: Arc::downgrade(&shared.control) }))
 }
@@ -74,7 +74,7 @@ pub(crate) fn slow(message: &'static str) -> Error {
 }
 
 /// Runs on zenoh's receive thread, so it must never wait: the queue counts what it cannot take.
-fn take(queue: &Queue, sample: &Sample) {
+fn take(queue: &InboxQueue, sample: &Sample) {
     if sample.kind() == SampleKind::Put {
         let payload = Bytes::copy_from_slice(&sample.payload().to_bytes());
         queue.push(Raw { payload, lane: 0, key: None, headers: Vec::new(), time: None });
@@ -82,7 +82,7 @@ fn take(queue: &Queue, sample: &Sample) {
 }
 
 struct ZenohInbox {
-    queue: Arc<Queue>,
+    queue: Arc<InboxQueue>,
     /// `None` only while it is being dropped.
     subscriber: Option<Subscriber<()>>,
     worker: Weak<Worker>,
@@ -97,7 +97,7 @@ impl Inbox for ZenohInbox {
 
 impl Drop for ZenohInbox {
     fn drop(&mut self) {
-        self.queue.close();
+        self.queue.end(closed());
         // Taking a subscription back tells every peer, which may block: that is the worker's business. Where the
         // worker has ended, the session has too, and there is nobody to tell.
         if let (Some(worker), Some(subscriber)) = (self.worker.upgrade(), self.subscriber.take()) {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, Link, OutFrame, PublishFailed,
-    Support, TopicInfo, TopicKind, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, InboxQueue, Link, OutFrame,
+    PublishFailed, Support, TopicInfo, TopicKind, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -22,7 +22,6 @@ use zenoh::{Session, Wait};
 use crate::config::{Mode, ZenohConfig};
 use crate::connect::{CLOSE_WAIT, Network};
 use crate::error::{BACKEND, closed, error, from_zenoh};
-use crate::inbox::Queue;
 use crate::link::Connections;
 use crate::liveliness::{self, Announcement};
 use crate::mesh::watchdog::{self, Bell, News};
@@ -56,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) data_calls: AtomicUsize,
     pub(crate) control_calls: AtomicUsize,
     connections: Mutex<Connections>,
-    inboxes: Mutex<Vec<Weak<Queue>>>,
+    inboxes: Mutex<Vec<Weak<InboxQueue>>>,
     announcement: Mutex<Option<Announcement>>,
     /// `None` where there is no watchdog, as in a client.
     bell: Mutex<Option<Bell>>,
@@ -69,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     /// The queues of the subscriptions that live, the others having been swept out.
-    pub(crate) fn inboxes(&self) -> MutexGuard<'_, Vec<Weak<Queue>>> {
+    pub(crate) fn inboxes(&self) -> MutexGuard<'_, Vec<Weak<InboxQueue>>> {
         let mut inboxes = lock(&self.inboxes);
         inboxes.retain(|queue| queue.strong_count() > 0);
         inboxes
@@ -142,7 +141,7 @@ impl Shared {
         // Wakes the watchdog, which then sees that all is over.
         self.news(News::Changed);
         drop(lock(&self.bell).take());
-        self.inboxes().iter().filter_map(Weak::upgrade).for_each(|queue| queue.close());
+        self.inboxes().iter().filter_map(Weak::upgrade).for_each(|queue| queue.end(closed()));
         self.link
             .send_replace(Link::Down { since: SystemTime::now(), why: "the transport was closed".into() });
         true
