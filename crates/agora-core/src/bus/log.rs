@@ -51,7 +51,7 @@ impl LogTask {
         hide_own: bool,
         established: oneshot::Sender<Progress>,
     ) -> Self {
-        let stream = shared.stream_of(&topic);
+        let stream = shared.stream_of(&topic, 0);
         let meter = shared.meter.receiving(&topic);
         let (established, pending) = (Some(established), VecDeque::new());
         Self { shared, topic, stream, reader, inbox, backlog, hide_own, established, pending, meter }

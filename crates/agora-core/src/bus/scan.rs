@@ -56,7 +56,7 @@ pub(crate) struct Scan {
 impl Scan {
     pub(crate) async fn begin(bus: &Bus, topic: &TopicName, from: LogStart) -> Result<Self> {
         let inbox = bus.shared().transport.open_log(topic, 0, from).await?;
-        let stream = bus.shared().stream_of(topic);
+        let stream = bus.shared().stream_of(topic, 0);
         let (inbound, read) = (Vec::new(), VecDeque::new());
         Ok(Self { topic: topic.clone(), stream, inbox, inbound, read, ended: false })
     }

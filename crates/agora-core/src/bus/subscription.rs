@@ -158,7 +158,7 @@ impl<E: Events> Subscribe<E> {
                 TopicKind::Log => {
                     let reader = subscription.reader(topic, &start, &saved)?;
                     let hide_own = start == Start::Live && !self.own;
-                    let stream = bus.shared().stream_of(topic);
+                    let stream = bus.shared().stream_of(topic, 0);
                     logs.push((stream, bus.attach_log(topic, reader, hide_own, &backlog).await?));
                 }
             }
@@ -322,7 +322,7 @@ impl<E: Events> Subscription<E> {
         let mut durable = Durable { name: name.to_owned(), topics: Vec::new() };
         let store = self.bus.shared().transport.cursors().ok_or_else(closed)?;
         for topic in topics {
-            let stream = self.bus.shared().stream_of(topic);
+            let stream = self.bus.shared().stream_of(topic, 0);
             let (fence, bytes) = store.take(topic, name).await?;
             durable.topics.push((topic.clone(), stream, fence));
             if let Some(bytes) = bytes {
@@ -342,7 +342,7 @@ impl<E: Events> Subscription<E> {
         saved: &BTreeMap<StreamId, LaneCursor>,
     ) -> Result<Reader<Piece>> {
         let held = self.bus.shared().held_share();
-        let stream = self.bus.shared().stream_of(topic);
+        let stream = self.bus.shared().stream_of(topic, 0);
         let given = match start {
             Start::Cursor(cursor) => Some(cursor.lane(stream).ok_or_else(|| not_of(topic))?),
             _ => None,

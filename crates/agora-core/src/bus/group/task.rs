@@ -51,7 +51,7 @@ pub(crate) struct GroupTask {
 
 impl GroupTask {
     pub(crate) fn new(hub: Arc<Hub>, bus: Weak<Inner>, spec: GroupSpec, inbox: Box<dyn GroupInbox>) -> Self {
-        let stream = hub.shared.stream_of(&hub.topic);
+        let stream = hub.shared.stream_of(&hub.topic, 0);
         let (begun, revocations) = (JoinSet::new(), Vec::new());
         let (rejoined, joined) = (0, Instant::now());
         Self { hub, bus, spec, stream, inbox, rejoined, joined, begun, revocations }
