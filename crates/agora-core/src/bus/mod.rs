@@ -5,7 +5,7 @@
 //! | `sender` | published topic | opens it, deals events out to its lanes |
 //! | `lane_sender` | lane of it | forms frames, sends them in order, answers receivers |
 //! | `topic` | subscribed live topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
-//! | `log` | log of a subscription | reads records, lets [`log::Reader`](crate::log::Reader) judge them, hands over |
+//! | `log` | lane of a log of a subscription | reads records, lets [`log::Reader`](crate::log::Reader) judge them, hands over |
 //! | `group` | place in a group | takes records, lets [`group::Tracker`](crate::group::Tracker) judge them, settles |
 //! | `control` | bus | heartbeats, failure detection, and the way of hellos and asks to the senders |
 //!
@@ -68,16 +68,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Incarnation, NodeId, SourceId, StreamId, TopicName};
 use crate::lane;
 use crate::limits::HEARTBEAT_TOPICS_MAX;
-use crate::log::{Progress, Reader};
-use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSettings, Transport};
+use crate::transport::{Capabilities, Link, Support, TopicInfo, TopicKind, TopicSettings, Transport};
 use backlog::Backlog;
 use control::{ControlCommand, ControlTask};
 use group::Hub;
-use log::LogTask;
 use queue::{Deal, Queue, closed, lock};
 use sender::{SenderCommand, SenderTask};
 use shared::Shared;
-use topic::{Piece, TopicCommand, TopicTask};
+use topic::{TopicCommand, TopicTask};
 
 /// Commands that wait for a task, at most.
 const COMMANDS_MAX: usize = 1024;
@@ -387,12 +385,12 @@ impl Bus {
     }
 
     /// Opens a topic for use, unless the backend or another node takes it for something else.
-    pub(crate) async fn open_topic(&self, topic: &TopicName) -> Result<()> {
+    pub(crate) async fn open_topic(&self, topic: &TopicName) -> Result<TopicInfo> {
         let shared = self.shared();
         shared.compare_topic(topic)?;
-        shared.transport.open(&shared.config.spec_of(topic)).await?;
+        let info = shared.transport.open(&shared.config.spec_of(topic)).await?;
         shared.use_topic(topic);
-        Ok(())
+        Ok(info)
     }
 
     /// Subscribes a backlog to a live topic. The receiver hears when the subscription is established.
@@ -406,24 +404,6 @@ impl Bus {
         let joined = self.joined().await.ok_or_else(closed)?;
         let (established, done) = oneshot::channel();
         self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
-        Ok(done)
-    }
-
-    /// Lets a backlog read a log. The receiver hears when it is known where the reading begins.
-    pub(crate) async fn attach_log(
-        &self,
-        topic: &TopicName,
-        mut reader: Reader<Piece>,
-        hide_own: bool,
-        backlog: &Arc<Backlog>,
-    ) -> Result<oneshot::Receiver<Progress>> {
-        let transport = &self.shared().transport;
-        self.open_topic(topic).await?;
-        let inbox = transport.open_log(topic, 0, reader.reopen()).await?;
-        let (established, done) = oneshot::channel();
-        let (shared, topic, backlog) = (self.shared().clone(), topic.clone(), backlog.clone());
-        let task = LogTask::new(shared, topic, reader, inbox, backlog, hide_own, established);
-        self.spawn(task.run())?;
         Ok(done)
     }
 
