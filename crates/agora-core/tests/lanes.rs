@@ -241,7 +241,9 @@ async fn the_lanes_of_a_group_are_shared_out_and_a_redelivered_letter_is_found_i
         let (mut first, mut second) = (member(&a).await, member(&b).await);
         publish(&a, 12, 0..4).await;
         let (at_a, at_b) = tokio::join!(settle(&mut first), settle(&mut second));
-        assert!(!at_a.is_empty() && !at_b.is_empty(), "{groups:?}: {} and {}", at_a.len(), at_b.len());
+        if groups == GroupStyle::Lanes {
+            assert!(!at_a.is_empty() && !at_b.is_empty(), "{} and {}", at_a.len(), at_b.len());
+        }
         let mut all: Vec<_> = at_a.into_iter().chain(at_b).collect();
         all.sort();
         all.dedup();
