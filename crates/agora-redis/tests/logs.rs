@@ -3,7 +3,9 @@
 
 mod common;
 
-use agora_core::transport::{Address, FromLog, LogStart, OutFrame, TopicSettings, TopicSpec, Transport};
+use agora_core::transport::{
+    Address, FromLog, LogStart, OutFrame, Position, TopicSettings, TopicSpec, Transport,
+};
 use agora_testbed::RedisServer;
 use agora_testbed::redis::ask;
 use bytes::Bytes;
@@ -64,6 +66,43 @@ async fn what_came_and_went_between_two_reads_is_told() {
     assert_eq!(tell(&mut *reader, 2).await, ["trimmed", "end"], "nothing is left that could show it");
     send(&transport, &topic, [11]).await;
     assert_eq!(tell(&mut *reader, 2).await, ["11", "end"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_without_its_record_is_told_with_the_reason() {
+    let server = RedisServer::start().await.unwrap();
+    let (transport, topic) = (connect(&server.url()).await, topic("place"));
+    let stream = names().stream(&topic);
+    for (script, due) in [
+        // What a failover to a replica that was behind, a deletion and retention leave behind.
+        (
+            "redis.call('DEL', KEYS[1]) redis.call('XADD', KEYS[1], '1-1', 'payload', 1)",
+            &["rewritten", "8", "end"][..],
+        ),
+        ("redis.call('DEL', KEYS[1])", &["rewritten", "8", "end"]),
+        ("redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', 0)", &["8", "end"]),
+    ] {
+        ask(server.port(), &["DEL", &stream]).await.unwrap();
+        open_log(&transport, &topic).await;
+        send(&transport, &topic, 1..=3).await;
+        let last = last_of(&transport, &topic).await;
+        ask(server.port(), &["EVAL", script, "1", &stream]).await.unwrap();
+        ask(server.port(), &["XADD", &stream, "*", "payload", "8"]).await.unwrap();
+        let mut reader = transport.open_log(&topic, LogStart::At(last)).await.unwrap();
+        assert_eq!(tell(&mut *reader, due.len()).await, due, "{script}");
+    }
+    let last = last_of(&transport, &topic).await;
+    ask(server.port(), &["XTRIM", &stream, "MAXLEN", "=", "0"]).await.unwrap();
+    let mut reader = transport.open_log(&topic, LogStart::At(last)).await.unwrap();
+    assert_eq!(tell(&mut *reader, 2).await, ["trimmed", "end"], "nothing is left that could show it");
+}
+
+async fn last_of(transport: &dyn Transport, topic: &agora_core::id::TopicName) -> Position {
+    let mut reader = transport.open_log(topic, LogStart::Last).await.unwrap();
+    let mut into = Vec::new();
+    soon("the last record", reader.recv(1, &mut into)).await.unwrap();
+    let [FromLog::Record { at, .. }, ..] = into[..] else { panic!("{into:?}") };
+    at
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use redis::{Pipeline, Value, cmd};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::judge::{Reading, Verdict};
+use super::judge::{Lack, Reading, Verdict, lack};
 use super::look::{LOOK, Look};
 use crate::call::{Connection, ask, ask_all, bytes, checked, list, of_transaction, pairs};
 use crate::dial::Server;
@@ -239,6 +239,12 @@ impl Reader {
         };
         if *from == LogStart::Earliest && look.counts().is_whole() {
             reader.waiting.push_back(FromLog::Beginning { lane: 0 });
+        }
+        if let LogStart::At(_) = from {
+            reader.waiting.extend(lack(start, ids.first().copied(), &look).map(|lack| match lack {
+                Lack::Trimmed => FromLog::Trimmed { lane: 0 },
+                Lack::Rewritten => FromLog::Rewritten { lane: 0 },
+            }));
         }
         reader.take(read, is_end);
         reader
