@@ -4,7 +4,8 @@
 mod common;
 
 use agora_core::transport::{
-    Address, FromLog, LogStart, OutFrame, Position, TopicSettings, TopicSpec, Transport,
+    Address, FromLog, GroupSpec, GroupStart, LogStart, OutFrame, Outcome, Position, TopicSettings, TopicSpec,
+    Transport,
 };
 use agora_testbed::RedisServer;
 use agora_testbed::redis::ask;
@@ -66,6 +67,54 @@ async fn what_came_and_went_between_two_reads_is_told() {
     assert_eq!(tell(&mut *reader, 2).await, ["trimmed", "end"], "nothing is left that could show it");
     send(&transport, &topic, [11]).await;
     assert_eq!(tell(&mut *reader, 2).await, ["11", "end"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_deleted_while_it_is_used_comes_back_as_it_was() {
+    let server = RedisServer::start().await.unwrap();
+    let (transport, topic) = (connect(&server.url()).await, topic("back"));
+    let mut settings = TopicSettings::LOG.framing(agora_core::transport::Framing::Each);
+    settings.retention = Some(std::time::Duration::from_secs(600));
+    transport.open(&TopicSpec { name: topic.clone(), settings }).await.unwrap();
+    let spec = GroupSpec {
+        name: agora_core::id::GroupName::new("workers").unwrap(),
+        start: GroupStart::Earliest,
+        lease: std::time::Duration::from_secs(60),
+    };
+    let all = [names().stream(&topic), names().settings(&topic)];
+    // Whoever comes first after it was deleted: one message, several, a member of a group.
+    for round in 0..3 {
+        ask(server.port(), &["DEL", &all[0], &all[1]]).await.unwrap();
+        ask(server.port(), &["SREM", &names().topics(), topic.as_str()]).await.unwrap();
+        match round {
+            0 => send(&transport, &topic, [1]).await,
+            1 => send(&transport, &topic, 1..=3).await,
+            _ => drop(transport.join_group(&topic, &spec).await.unwrap()),
+        }
+        let found = transport.admin().unwrap().describe_topic(&topic).await.unwrap();
+        assert_eq!(found.settings.retention, settings.retention, "{round}");
+        assert_eq!(found.settings.framing, settings.framing, "{round}");
+        assert_eq!(transport.admin().unwrap().topics().await.unwrap(), [topic.clone()], "{round}");
+        let due: &[&str] = match round {
+            0 => &["beginning", "1", "end"],
+            1 => &["beginning", "1", "2", "3", "end"],
+            _ => &["beginning", "end"],
+        };
+        let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+        assert_eq!(tell(&mut *reader, due.len()).await, due, "{round}");
+    }
+    // Somebody else has made another log of it: it is not written to as if nothing had been.
+    ask(server.port(), &["DEL", &all[0], &all[1]]).await.unwrap();
+    ask(
+        server.port(),
+        &["HSET", &all[1], "life", "x", "framing", "batch", "wire", "frame", "retention_ms", ""],
+    )
+    .await
+    .unwrap();
+    let to = Address { topic: topic.clone(), lane: 0 };
+    let failed = transport.publish(&to, vec![number(9)], Instant::now() + SOON).await.unwrap_err();
+    assert_eq!(failed.error.kind(), agora_core::ErrorKind::Conflict, "{:?}", failed.error);
+    assert_eq!(failed.outcome, Outcome::NotStored);
 }
 
 #[tokio::test(flavor = "multi_thread")]
