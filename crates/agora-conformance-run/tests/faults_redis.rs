@@ -168,9 +168,8 @@ async fn failover_loses(run: Run, servers: Arc<SentinelWorld>) -> Verdict {
     watched.promoted(1).await.map_err(odd)?;
     drop(watched);
     a.publish_all(10).await?;
-    // It had read what is gone. Where something new was written before it looked again, the log looks as if it had been
-    // trimmed, and `retention` is what it says.
-    reading.misses(&run, None).await?;
+    // It had read what is gone.
+    reading.misses(&run, Some(Reason::Rewritten)).await?;
     let late = b.replay().await?;
     late.has(&run, 20).await?;
     run.finish(LOSES).await

@@ -60,6 +60,8 @@ struct Place {
     beginning: bool,
     /// The end was told.
     caught_up: bool,
+    /// Retention has taken the record where it was to begin, and left none: that is to be told first.
+    emptied: bool,
     /// The end is to be told before anything else.
     tell_end: bool,
     /// The record here is only a mark: the end is told behind it.
@@ -70,7 +72,8 @@ impl Place {
     /// Where a reader begins in a stream like this, and what its consumer has to deliver.
     fn new(from: &LogStart, state: &State) -> Result<(Self, DeliverPolicy)> {
         let (first, last) = (state.first_sequence, state.last_sequence);
-        let place = Self { due: None, beginning: false, caught_up: false, tell_end: false, mark: None };
+        let (emptied, tell_end) = (false, false);
+        let place = Self { due: None, beginning: false, caught_up: false, emptied, tell_end, mark: None };
         let at = |sequence: u64| DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) };
         Ok(match from {
             LogStart::Earliest => {
@@ -89,7 +92,8 @@ impl Place {
             // Beyond the end, the end is the place: a log that was rewound goes on there.
             LogStart::At(position) => {
                 let sequence = u64::try_from(position.0).unwrap_or(u64::MAX);
-                (place, at(sequence.min(last.saturating_add(1))))
+                let emptied = state.messages == 0 && (1..=last).contains(&sequence);
+                (Self { emptied, ..place }, at(sequence.min(last.saturating_add(1))))
             }
         })
     }
@@ -103,6 +107,9 @@ impl Place {
     fn before(&mut self, into: &mut Vec<FromLog>) {
         if std::mem::take(&mut self.beginning) {
             into.push(FromLog::Beginning);
+        }
+        if std::mem::take(&mut self.emptied) {
+            into.push(FromLog::Trimmed);
         }
         if std::mem::take(&mut self.tell_end) {
             self.end(into);

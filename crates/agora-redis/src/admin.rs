@@ -251,7 +251,7 @@ impl Admin for Operator {
             if !self.is_there(topic).await? {
                 return Ok(None);
             }
-            group::make(&self.0, topic, group, start).await.map(Some)
+            group::make(&self.0, topic, group, start).await
         };
         match made.await.map_err(self.failed("create_group"))? {
             Some(true) => Ok(()),

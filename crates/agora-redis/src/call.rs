@@ -1,5 +1,6 @@
 //! Commands and their answers.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -8,7 +9,57 @@ use redis::{Cmd, Pipeline, Value};
 use crate::error::{Failure, odd};
 
 /// A connection. Clones share it, and it ends with the last of them.
-pub(crate) type Connection = MultiplexedConnection;
+#[derive(Clone)]
+pub(crate) struct Connection {
+    of: MultiplexedConnection,
+    /// Each command is said to be one that another server has sent here: `ASKING`. The server would refuse it else, as
+    /// long as it is only about to get the slot.
+    asking: bool,
+}
+
+impl Connection {
+    /// For what another server has sent here.
+    pub(crate) fn asking(self) -> Self {
+        Self { asking: true, ..self }
+    }
+}
+
+impl From<MultiplexedConnection> for Connection {
+    fn from(of: MultiplexedConnection) -> Self {
+        Self { of, asking: false }
+    }
+}
+
+impl Deref for Connection {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &MultiplexedConnection {
+        &self.of
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut MultiplexedConnection {
+        &mut self.of
+    }
+}
+
+/// The commands with `ASKING` before each, and which answers are those to it. It holds for one command, or for a whole
+/// transaction.
+fn asked(commands: &Pipeline) -> (Pipeline, Vec<bool>) {
+    let (mut all, mut is_own, mut is_within) = (Pipeline::new(), Vec::new(), false);
+    for command in commands.cmd_iter() {
+        let is = |word: &[u8]| command.args_iter().next() == Some(redis::Arg::Simple(word));
+        if !is_within {
+            all.cmd("ASKING");
+            is_own.push(true);
+        }
+        is_within = is(b"MULTI") || is_within && !is(b"EXEC");
+        all.add_command(command.clone());
+        is_own.push(false);
+    }
+    (all, is_own)
+}
 
 /// One command and its answer.
 ///
@@ -18,6 +69,12 @@ pub(crate) async fn ask(
     command: &Cmd,
     wait: Duration,
 ) -> Result<Value, Failure> {
+    if connection.asking {
+        let mut commands = Pipeline::new();
+        commands.add_command(command.clone());
+        let answer = ask_all(connection, &commands, wait).await?.pop();
+        return answer.map_or_else(|| Err(odd("an answer is missing")), checked);
+    }
     match tokio::time::timeout(wait, connection.send_packed_command(command)).await {
         Ok(answer) => checked(answer?),
         Err(_) => Err(Failure::unanswered("no answer came in time")),
@@ -30,8 +87,14 @@ pub(crate) async fn ask_all(
     commands: &Pipeline,
     wait: Duration,
 ) -> Result<Vec<Value>, Failure> {
-    match tokio::time::timeout(wait, connection.send_packed_commands(commands, 0, commands.len())).await {
-        Ok(answers) => Ok(answers?),
+    let (all, is_own) = if connection.asking { asked(commands) } else { (Pipeline::new(), Vec::new()) };
+    let commands = if connection.asking { &all } else { commands };
+    let asked = connection.send_packed_commands(commands, 0, commands.len());
+    match tokio::time::timeout(wait, asked).await {
+        Ok(answers) => {
+            let mut is_own = is_own.into_iter();
+            Ok(answers?.into_iter().filter(|_| !is_own.next().unwrap_or(false)).collect())
+        }
         Err(_) => Err(Failure::unanswered("no answer came in time")),
     }
 }
@@ -142,5 +205,29 @@ pub(crate) fn number(value: Value) -> Result<Option<u64>, Failure> {
             let digits = text(other)?;
             digits.parse().map(Some).map_err(|_| odd("a text where a count was due"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_stands_before_each_command_and_once_before_a_transaction() {
+        let mut commands = Pipeline::new();
+        for word in ["XREAD", "MULTI", "XADD", "EXEC", "EVAL"] {
+            commands.cmd(word);
+        }
+        let (all, is_own) = asked(&commands);
+        let words: Vec<String> = all
+            .cmd_iter()
+            .map(|command| match command.args_iter().next() {
+                Some(redis::Arg::Simple(word)) => String::from_utf8_lossy(word).into_owned(),
+                _ => String::new(),
+            })
+            .collect();
+        let due = ["ASKING", "XREAD", "ASKING", "MULTI", "XADD", "EXEC", "ASKING", "EVAL"];
+        assert_eq!(words, due);
+        assert_eq!(is_own, due.map(|word| word == "ASKING"));
     }
 }

@@ -118,7 +118,8 @@ impl Dialer {
         }
         let connecting = self.client(server)?;
         let failed = |cause| self.not_answered(server, not_connected(cause));
-        connecting.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)
+        let connected = connecting.get_multiplexed_async_connection_with_config(&config).await;
+        connected.map(Connection::from).map_err(failed)
     }
 
     /// A server without TLS waits for the rest of what it takes for a command, and never answers.
@@ -163,9 +164,9 @@ impl Dialer {
                 let second = self.build(info.set_redis_settings(bare))?;
                 let answer = second.get_multiplexed_async_connection_with_config(&config).await;
                 // Where that is refused too, the first refusal says more.
-                answer.map_err(|_| failure)
+                answer.map(Connection::from).map_err(|_| failure)
             }
-            answer => answer,
+            answer => answer.map(Connection::from),
         }
     }
 

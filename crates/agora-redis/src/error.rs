@@ -4,6 +4,8 @@ use agora_core::transport::Outcome;
 use agora_core::{Error, ErrorKind};
 use redis::{RedisError, ServerError};
 
+use crate::dial::Server;
+
 /// The backend's name, as errors, metrics and capabilities show it.
 pub(crate) const BACKEND: &str = "redis";
 
@@ -20,7 +22,7 @@ pub(crate) fn closed() -> Error {
 /// The server answered with something that this command never answers.
 pub(crate) fn odd(what: &str) -> Failure {
     let error = error(ErrorKind::Backend, format!("the server's answer cannot be read: {what}"));
-    Failure { error, outcome: Outcome::Unknown, passes: false, moved: false }
+    Failure { error, outcome: Outcome::Unknown, passes: false, moved: false, ask: None }
 }
 
 /// A command that failed: the error, and what can be said of its effect.
@@ -32,18 +34,20 @@ pub(crate) struct Failure {
     pub(crate) passes: bool,
     /// Another server is to be asked: the roles or the slots have changed.
     pub(crate) moved: bool,
+    /// This one has the key already, whose slot is on its way there.
+    pub(crate) ask: Option<Server>,
 }
 
 impl Failure {
     /// Nothing was sent.
     pub(crate) fn not_sent(error: Error) -> Self {
-        Self { error, outcome: Outcome::NotStored, passes: false, moved: false }
+        Self { error, outcome: Outcome::NotStored, passes: false, moved: false, ask: None }
     }
 
     /// No answer came, or the connection broke before it came.
     pub(crate) fn unanswered(message: &'static str) -> Self {
         let error = error(ErrorKind::OutcomeUnknown, message);
-        Self { error, outcome: Outcome::Unknown, passes: false, moved: false }
+        Self { error, outcome: Outcome::Unknown, passes: false, moved: false, ask: None }
     }
 
     /// The error of a call that may be repeated without harm: there, an unknown outcome is only an absent answer.
@@ -140,12 +144,32 @@ fn refused(code: &str, detail: &str) -> Failure {
         }
         _ => (error(ErrorKind::Backend, "the server refused").source(said), false, false),
     };
-    Failure { error, outcome: Outcome::NotStored, passes, moved }
+    let ask = (code == "ASK").then(|| server_of(detail)).flatten();
+    Failure { error, outcome: Outcome::NotStored, passes, moved, ask }
+}
+
+/// The server that `ASK` names, by the specification of Redis clusters: `3999 host:port`. Without a host it is the one
+/// that has answered, which makes no sense here.
+fn server_of(detail: &str) -> Option<Server> {
+    let (host, port) = detail.split_once(' ')?.1.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_server_that_is_to_be_asked_is_found() {
+        let ask = |code, detail| refused(code, detail).ask;
+        assert_eq!(ask("ASK", "3999 127.0.0.1:6381"), Some(("127.0.0.1".to_owned(), 6381)));
+        assert_eq!(ask("ASK", "3999 ::1:6381"), Some(("::1".to_owned(), 6381)));
+        assert_eq!(ask("MOVED", "3999 127.0.0.1:6381"), None);
+        for odd in ["", "3999", "3999 :1", "3999 host:", "3999 host:70000"] {
+            assert_eq!(ask("ASK", odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn what_the_server_says_has_a_kind() {

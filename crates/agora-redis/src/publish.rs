@@ -19,6 +19,7 @@ use crate::error::{Failure, closed, error};
 use crate::place::Id;
 use crate::record;
 use crate::shared::{Shared, Tries, lock};
+use crate::topics;
 
 /// The most calls of `publish` that wait for the sender of one topic. A further one fails at once with `QueueFull`, and
 /// nothing of it is sent.
@@ -26,6 +27,8 @@ pub const QUEUE_CALLS_MAX: usize = 1024;
 /// Calls that wait are sent together up to about so many messages and bytes.
 const BATCH_FRAMES_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How often a log that was deleted is made anew for one batch.
+const MADE_ANEW_MAX: usize = 3;
 
 /// Where the calls for one topic go.
 pub(crate) type Sender = mpsc::Sender<Call>;
@@ -225,21 +228,35 @@ async fn deliver(
 ) -> Result<Vec<Value>, Failure> {
     let by = batch.iter().map(|call| call.by).min().unwrap_or_else(Instant::now);
     let mut tries = Tries::new(shared, by);
+    let mut made_anew = 0;
     loop {
-        let asked = shared.with_line(Some(topic), async |connection| {
+        let asked = shared.with_line(Some(topic), &tries, async |connection| {
             let answers = ask_all(connection, &commands.pipeline, shared.config.timeout).await?;
-            if commands.is_whole { of_transaction(answers) } else { Ok(answers) }
+            match answers.len() {
+                _ if commands.is_whole => of_transaction(answers),
+                1 => answers.into_iter().map(checked).collect(),
+                _ => Ok(answers),
+            }
         });
         // Refusals of single commands stand among the answers. Where the first is refused for a reason that passes,
         // so are the others.
         let failure = match asked.await {
+            // There is no stream any more: somebody has deleted it. As a whole, a batch found none.
+            Ok(answers) if commands.is_log && answers.first() == Some(&Value::Nil) => {
+                made_anew += 1;
+                if made_anew > MADE_ANEW_MAX {
+                    let error = error(ErrorKind::Backend, "the log is deleted as fast as it is made anew");
+                    return Err(Failure::not_sent(error));
+                }
+                topics::make_anew(shared, topic).await?;
+                continue;
+            }
             Ok(mut answers) => match answers.first_mut().map(std::mem::take).map(checked) {
                 Some(Ok(first)) => {
                     answers[0] = first;
                     return Ok(answers);
                 }
                 Some(Err(failure)) if failure.passes && answers.iter().skip(1).all(is_refusal) => failure,
-                Some(Err(failure)) if answers.len() == 1 => return Err(failure),
                 Some(Err(failure)) => Failure { outcome: Outcome::Unknown, passes: false, ..failure },
                 None => return Ok(answers),
             },
@@ -253,6 +270,8 @@ async fn deliver(
 #[derive(Default)]
 struct Batch {
     pipeline: Pipeline,
+    /// They append to a log that is there.
+    is_log: bool,
     /// A transaction stands around them.
     is_whole: bool,
 }
@@ -286,6 +305,7 @@ impl Pen {
         let mut commands = Batch::default();
         let is_log = self.settings.is_some_and(|settings| settings.kind == TopicKind::Log);
         // All or nothing: a refusal in the middle, such as of a full memory, would change the order.
+        commands.is_log = is_log;
         commands.is_whole = is_log && frames.len() > 1;
         if commands.is_whole {
             commands.pipeline.cmd("MULTI");
@@ -308,7 +328,7 @@ impl Pen {
 
     fn append(&mut self, frame: &OutFrame, is_first: bool) -> Cmd {
         let mut command = cmd("XADD");
-        command.arg(&self.stream);
+        command.arg(&self.stream).arg("NOMKSTREAM");
         let retention = self.settings.and_then(|settings| settings.retention);
         // Once a batch is often enough. By the server's own clock: one's own may be wrong.
         if let Some(retention) = retention

@@ -117,6 +117,11 @@ impl Route {
         topic: Option<&TopicName>,
     ) -> Result<(Server, Line), Failure> {
         let server = self.server(shared, topic)?;
+        self.line_to(shared, server).await
+    }
+
+    /// A connection for commands to a server, made where there is none.
+    pub(crate) async fn line_to(&self, shared: &Shared, server: Server) -> Result<(Server, Line), Failure> {
         if let Some(line) = lock(&self.lines).get(&server) {
             return Ok((server, line.clone()));
         }

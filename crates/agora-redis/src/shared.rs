@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::call::{Connection, ask};
-use crate::dial::{Dialer, Pushed};
+use crate::dial::{Dialer, Pushed, Server};
 use crate::error::{Failure, closed, error};
 use crate::names::Names;
 use crate::publish::Sender;
@@ -175,8 +175,9 @@ impl Shared {
         let by = Instant::now() + self.config.timeout;
         let mut tries = Tries::new(self, by);
         loop {
-            let asked =
-                self.with_line(topic, async |connection| ask(connection, command, self.config.timeout).await);
+            let asked = self.with_line(topic, &tries, async |connection| {
+                ask(connection, command, self.config.timeout).await
+            });
             match asked.await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => tries.after(failure).await?,
@@ -184,15 +185,23 @@ impl Shared {
         }
     }
 
-    /// Asks something on the connection for commands, as long as that is of any use.
+    /// Asks something on the connection for commands, as long as that is of any use: that to the server of the topic, or to
+    /// the one where the last of these tries was sent on to.
     pub(crate) async fn with_line<T>(
         &self,
         topic: Option<&TopicName>,
+        tries: &Tries<'_>,
         question: impl AsyncFnOnce(&mut Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let asked = async {
-            let (server, line) = self.route.line(self, topic).await?;
+            let (server, line) = match &tries.sent_on {
+                Some(server) => self.route.line_to(self, server.clone()).await?,
+                None => self.route.line(self, topic).await?,
+            };
             let mut connection = line.connection.clone();
+            if tries.sent_on.is_some() {
+                connection = connection.asking();
+            }
             let answer = tokio::select! {
                 biased;
                 answer = question(&mut connection) => answer,
@@ -224,16 +233,24 @@ pub(crate) struct Tries<'a> {
     shared: &'a Shared,
     by: Instant,
     made: u64,
+    /// The last one was answered that this server has the key already, whose slot is on its way there.
+    sent_on: Option<Server>,
 }
 
 impl<'a> Tries<'a> {
     pub(crate) fn new(shared: &'a Shared, by: Instant) -> Self {
-        Self { shared, by, made: 0 }
+        Self { shared, by, made: 0, sent_on: None }
     }
 
     /// After a failure: waits for the next try, or gives the failure back where there is none. Only what certainly had
     /// no effect is tried again, and only where the reason passes by itself.
     pub(crate) async fn after(&mut self, failure: Failure) -> Result<(), Failure> {
+        // Once, and at once: who was sent on and is sent on again waits, as after any other refusal.
+        let is_first = self.sent_on.take().is_none();
+        if is_first && failure.ask.is_some() {
+            self.sent_on = failure.ask;
+            return Ok(());
+        }
         self.shared.suspect(&failure);
         let config = &self.shared.config;
         if !failure.passes || config.retry_attempts.is_some_and(|most| self.made >= most) {

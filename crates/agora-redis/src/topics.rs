@@ -11,7 +11,8 @@ use crate::call::{list, number, text};
 use crate::error::{Failure, error};
 use crate::shared::Shared;
 
-/// Makes a log where there is none, and answers whether it did, and what is there: framing, wire, retention.
+/// Makes a log where there is none, and answers whether it did, and what is there: framing, wire, retention. Its stream is
+/// made along, without an entry, which only a group can do: so whoever appends sees by its absence that it was deleted.
 ///
 /// Keys: the settings, the stream. Arguments: framing, wire, retention in milliseconds or nothing, the life of a log
 /// that is made now, and whether it must be made. A stream that was there before, filled by other software, becomes a
@@ -24,6 +25,10 @@ if redis.call('HEXISTS', KEYS[1], 'life') == 0 then
   redis.call('HSET', KEYS[1], 'framing', ARGV[1], 'wire', ARGV[2], 'retention_ms', ARGV[3], 'life', ARGV[4])
   made = 1
 elseif ARGV[5] == '1' then return {2} end
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('XGROUP', 'CREATE', KEYS[2], 'made', '$', 'MKSTREAM')
+  redis.call('XGROUP', 'DESTROY', KEYS[2], 'made')
+end
 local found = redis.call('HMGET', KEYS[1], 'framing', 'wire', 'retention_ms')
 return {made, found[1], found[2], found[3]}";
 
@@ -119,6 +124,16 @@ pub(crate) async fn make(
         return Err(differs("retention", &asked, &made));
     }
     Ok(Some(found))
+}
+
+/// Makes a log that was deleted as it was when it was opened here: with the first of what is appended alone it would come
+/// back as a stream that nobody knows the settings of. Answers whether it was ever opened here.
+pub(crate) async fn make_anew(shared: &Shared, topic: &TopicName) -> Result<bool, Failure> {
+    let opened = shared.settings_of(topic).filter(|settings| settings.kind == TopicKind::Log);
+    let Some(settings) = opened else { return Ok(false) };
+    tracing::warn!(%topic, "the log was deleted while it is used: it is made anew");
+    let spec = TopicSpec { name: topic.clone(), settings };
+    make(shared, &spec, false).await.map(|_| true).map_err(Failure::not_sent)
 }
 
 /// Refuses what a stream has not.

@@ -3,7 +3,10 @@
 
 mod common;
 
-use agora_core::transport::{Address, FromLog, LogStart, OutFrame, TopicSettings, TopicSpec, Transport};
+use agora_core::transport::{
+    Address, FromLog, GroupSpec, GroupStart, LogStart, OutFrame, Outcome, Position, TopicSettings, TopicSpec,
+    Transport,
+};
 use agora_testbed::RedisServer;
 use agora_testbed::redis::ask;
 use bytes::Bytes;
@@ -64,6 +67,91 @@ async fn what_came_and_went_between_two_reads_is_told() {
     assert_eq!(tell(&mut *reader, 2).await, ["trimmed", "end"], "nothing is left that could show it");
     send(&transport, &topic, [11]).await;
     assert_eq!(tell(&mut *reader, 2).await, ["11", "end"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_deleted_while_it_is_used_comes_back_as_it_was() {
+    let server = RedisServer::start().await.unwrap();
+    let (transport, topic) = (connect(&server.url()).await, topic("back"));
+    let mut settings = TopicSettings::LOG.framing(agora_core::transport::Framing::Each);
+    settings.retention = Some(std::time::Duration::from_secs(600));
+    transport.open(&TopicSpec { name: topic.clone(), settings }).await.unwrap();
+    let spec = GroupSpec {
+        name: agora_core::id::GroupName::new("workers").unwrap(),
+        start: GroupStart::Earliest,
+        lease: std::time::Duration::from_secs(60),
+    };
+    let all = [names().stream(&topic), names().settings(&topic)];
+    // Whoever comes first after it was deleted: one message, several, a member of a group.
+    for round in 0..3 {
+        ask(server.port(), &["DEL", &all[0], &all[1]]).await.unwrap();
+        ask(server.port(), &["SREM", &names().topics(), topic.as_str()]).await.unwrap();
+        match round {
+            0 => send(&transport, &topic, [1]).await,
+            1 => send(&transport, &topic, 1..=3).await,
+            _ => drop(transport.join_group(&topic, &spec).await.unwrap()),
+        }
+        let found = transport.admin().unwrap().describe_topic(&topic).await.unwrap();
+        assert_eq!(found.settings.retention, settings.retention, "{round}");
+        assert_eq!(found.settings.framing, settings.framing, "{round}");
+        assert_eq!(transport.admin().unwrap().topics().await.unwrap(), [topic.clone()], "{round}");
+        let due: &[&str] = match round {
+            0 => &["beginning", "1", "end"],
+            1 => &["beginning", "1", "2", "3", "end"],
+            _ => &["beginning", "end"],
+        };
+        let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+        assert_eq!(tell(&mut *reader, due.len()).await, due, "{round}");
+    }
+    // Somebody else has made another log of it: it is not written to as if nothing had been.
+    ask(server.port(), &["DEL", &all[0], &all[1]]).await.unwrap();
+    ask(
+        server.port(),
+        &["HSET", &all[1], "life", "x", "framing", "batch", "wire", "frame", "retention_ms", ""],
+    )
+    .await
+    .unwrap();
+    let to = Address { topic: topic.clone(), lane: 0 };
+    let failed = transport.publish(&to, vec![number(9)], Instant::now() + SOON).await.unwrap_err();
+    assert_eq!(failed.error.kind(), agora_core::ErrorKind::Conflict, "{:?}", failed.error);
+    assert_eq!(failed.outcome, Outcome::NotStored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_without_its_record_is_told_with_the_reason() {
+    let server = RedisServer::start().await.unwrap();
+    let (transport, topic) = (connect(&server.url()).await, topic("place"));
+    let stream = names().stream(&topic);
+    for (script, due) in [
+        // What a failover to a replica that was behind, a deletion and retention leave behind.
+        (
+            "redis.call('DEL', KEYS[1]) redis.call('XADD', KEYS[1], '1-1', 'payload', 1)",
+            &["rewritten", "8", "end"][..],
+        ),
+        ("redis.call('DEL', KEYS[1])", &["rewritten", "8", "end"]),
+        ("redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', 0)", &["8", "end"]),
+    ] {
+        ask(server.port(), &["DEL", &stream]).await.unwrap();
+        open_log(&transport, &topic).await;
+        send(&transport, &topic, 1..=3).await;
+        let last = last_of(&transport, &topic).await;
+        ask(server.port(), &["EVAL", script, "1", &stream]).await.unwrap();
+        ask(server.port(), &["XADD", &stream, "*", "payload", "8"]).await.unwrap();
+        let mut reader = transport.open_log(&topic, LogStart::At(last)).await.unwrap();
+        assert_eq!(tell(&mut *reader, due.len()).await, due, "{script}");
+    }
+    let last = last_of(&transport, &topic).await;
+    ask(server.port(), &["XTRIM", &stream, "MAXLEN", "=", "0"]).await.unwrap();
+    let mut reader = transport.open_log(&topic, LogStart::At(last)).await.unwrap();
+    assert_eq!(tell(&mut *reader, 2).await, ["trimmed", "end"], "nothing is left that could show it");
+}
+
+async fn last_of(transport: &dyn Transport, topic: &agora_core::id::TopicName) -> Position {
+    let mut reader = transport.open_log(topic, LogStart::Last).await.unwrap();
+    let mut into = Vec::new();
+    soon("the last record", reader.recv(1, &mut into)).await.unwrap();
+    let [FromLog::Record { at, .. }, ..] = into[..] else { panic!("{into:?}") };
+    at
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,12 +4,13 @@
 mod common;
 
 use agora_core::ErrorKind;
-use agora_core::bus::Missing;
-use agora_core::config::{Redis, RedisMode};
+use agora_core::bus::{Missing, Start};
+use agora_core::config::{Redis, RedisMode, Secret};
 use agora_core::live::Reason;
 use agora_core::transport::{LogStart, Transport};
 use agora_redis::RedisTransport;
-use agora_testbed::{Program, RedisSentinel};
+use agora_testbed::redis::ask;
+use agora_testbed::{Program, RedisSentinel, RedisServer};
 use common::*;
 
 /// What the URL of the sentinels says, as a configuration.
@@ -60,14 +61,58 @@ async fn what_a_replica_that_was_behind_has_lost_is_a_gap() {
     publish(&writer, &log, 21..=30).await;
     let (numbers, gaps) = until(&mut events, 30).await;
     assert_eq!(numbers, (21..=30).collect::<Vec<_>>());
-    // Where something new stands there already, it looks as if retention had been there.
-    let is_reason = |reason| matches!(reason, Reason::Rewritten | Reason::Retention);
-    let is_told = gaps.iter().any(|gap| matches!(gap.missing, Missing::Log { .. }) && is_reason(gap.reason));
+    let is_told =
+        gaps.iter().any(|gap| matches!(gap.missing, Missing::Log { .. }) && gap.reason == Reason::Rewritten);
     assert!(is_told, "the log lost its end, and nobody was told: {gaps:?}");
     // A new reader finds a hole, and is told of it too.
     let (numbers, gaps) = until(&mut read(&reader, &log).await, 30).await;
     assert_eq!(numbers, (1..=10).chain(21..=30).collect::<Vec<_>>());
     assert_eq!(gaps.iter().filter_map(|gap| gap.events()).sum::<u64>(), 10, "{gaps:?}");
+}
+
+/// Who is connected to a server under the name that the nodes of this test have.
+async fn is_used(server: &RedisServer) -> bool {
+    ask(server.port(), &["CLIENT", "LIST"]).await.unwrap().text().contains("user=app ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposed_primary_that_goes_on_answering_is_left() {
+    let servers = RedisSentinel::start(Program::Redis, 3).await.unwrap();
+    for server in servers.servers() {
+        ask(server.port(), &["ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all"]).await.unwrap();
+    }
+    let mut config = sentinel_config(&servers);
+    (config.user, config.password) = (Some("app".into()), Some(Secret::new("secret")));
+    let (log, live) = (topic("deposed"), topic("live"));
+    let writer = bus("writer", connect_with(&config).await, &log).await;
+    let reader = bus("reader", connect_with(&config).await, &log).await;
+    let mut events = read(&reader, &log).await;
+    let mut heard = soon("a subscription", reader.subscribe(&live).start(Start::Live)).await.unwrap();
+    publish(&writer, &log, 1..=10).await;
+    until(&mut events, 10).await;
+    servers.replicated(1).await.unwrap();
+    // It does everything for everybody, but does not answer when the sentinels ask whether it is there: for them it is
+    // gone, and for those who are connected to it it is not. Nobody tells it that it is deposed.
+    let [old, new] = servers.servers();
+    ask(old.port(), &["ACL", "SETUSER", "default", "-ping"]).await.unwrap();
+    servers.promoted(1).await.unwrap();
+    let left = async { while is_used(old).await {} };
+    soon("everybody leaves the deposed primary", left).await;
+    assert_eq!(ask(old.port(), &["ROLE"]).await.unwrap().list()[0].text(), "master", "it still says so");
+    publish(&writer, &log, 11..=20).await;
+    publish(&writer, &live, 1..=1).await;
+    let (numbers, gaps) = until(&mut events, 20).await;
+    assert_eq!((numbers, gaps.len()), ((11..=20).collect(), 0));
+    until(&mut heard, 1).await;
+    let stream = names().stream(&log);
+    let length = async |server: &RedisServer| ask(server.port(), &["XLEN", &stream]).await.unwrap();
+    let (of_old, of_new) = (length(old).await, length(new).await);
+    assert!(of_old.text().parse::<u64>().unwrap() < of_new.text().parse::<u64>().unwrap());
+    // One that comes now does not begin there either.
+    let late = bus("late", connect_with(&config).await, &log).await;
+    let (numbers, gaps) = until(&mut read(&late, &log).await, 20).await;
+    assert_eq!((numbers, gaps.len()), ((1..=20).collect(), 0));
+    assert!(!is_used(old).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

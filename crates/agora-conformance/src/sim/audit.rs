@@ -56,7 +56,7 @@ impl Auditor {
                             "the audit was interrupted",
                         ));
                     }
-                    FromLog::Beginning | FromLog::Trimmed => {}
+                    FromLog::Beginning | FromLog::Trimmed | FromLog::Rewritten => {}
                 }
             }
         }

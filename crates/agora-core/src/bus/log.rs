@@ -200,6 +200,7 @@ impl LogTask {
                 self.reader.handle_trimmed();
                 Then::Read
             }
+            FromLog::Rewritten => self.reader.handle_rewritten(),
             FromLog::CaughtUp => self.reader.handle_caught_up(now),
             FromLog::Interrupted => return Some(self.reader.reopen()),
         };

@@ -77,7 +77,7 @@ impl Scan {
                         break;
                     }
                     FromLog::Interrupted => return Err(self.broken("the connection was interrupted")),
-                    FromLog::Beginning | FromLog::Trimmed => {}
+                    FromLog::Beginning | FromLog::Trimmed | FromLog::Rewritten => {}
                 }
             }
         }

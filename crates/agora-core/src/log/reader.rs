@@ -196,8 +196,7 @@ impl<P: Span> Reader<P> {
         }
         match self.check {
             Check::Anchor => LogStart::Last,
-            Check::Behind(mark, _) => LogStart::At(mark.position()),
-            Check::At(_) => LogStart::Earliest,
+            Check::Behind(mark, _) | Check::At(mark) => LogStart::At(mark.position()),
             Check::Nothing => self.from.clone(),
         }
     }
@@ -296,6 +295,17 @@ impl<P: Span> Reader<P> {
     /// Retention was faster than this reader.
     pub fn handle_trimmed(&mut self) {
         self.missing(Reason::Retention);
+    }
+
+    /// What was to be read first never stood in this log, by the word of the backend.
+    pub fn handle_rewritten(&mut self) -> Then {
+        match self.check {
+            Check::Nothing | Check::Anchor => Then::Read,
+            Check::Behind(..) | Check::At(_) => {
+                self.missing(Reason::Rewritten);
+                Then::Reopen
+            }
+        }
     }
 
     /// The end was reached.

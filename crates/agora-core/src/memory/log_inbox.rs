@@ -27,6 +27,8 @@ struct Reading {
     beginning: bool,
     /// The record in front is only a mark: the end is told behind it.
     anchor: Option<u64>,
+    /// Retention has taken the record at the place where it was to begin.
+    trimmed: bool,
     interrupted: bool,
 }
 
@@ -65,17 +67,11 @@ impl State {
             LogStart::Time(time) => log.at_time(*time),
             LogStart::At(position) => u64::try_from(position.0).unwrap_or(u64::MAX).clamp(first, end),
         };
+        let trimmed = matches!(from, LogStart::At(position) if position.0 < u128::from(first));
         let beginning = *from == LogStart::Earliest && first == 0 && log.era == 0;
-        let reading = Reading {
-            key,
-            lane,
-            next,
-            era: log.era,
-            caught_up: false,
-            beginning,
-            anchor,
-            interrupted: false,
-        };
+        let (era, caught_up, interrupted) = (log.era, false, false);
+        let reading =
+            Reading { key, lane, next, era, caught_up, beginning, anchor, trimmed, interrupted };
         let changed = self.logs.changed.clone();
         Ok(MemoryLogInbox { shared, endpoint: of, changed, reading })
     }
@@ -107,8 +103,8 @@ impl State {
             into.push(FromLog::Beginning);
             return Ok(true);
         }
-        if reading.next < log.first {
-            reading.next = log.first;
+        if std::mem::take(&mut reading.trimmed) || reading.next < log.first {
+            reading.next = reading.next.max(log.first);
             into.push(FromLog::Trimmed);
             return Ok(true);
         }

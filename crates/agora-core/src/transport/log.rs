@@ -44,8 +44,13 @@ pub enum FromLog {
     /// that nothing was trimmed away; then what is missing before it is known to be missing.
     Beginning,
     /// Records that were to come next are gone: retention was faster than this reader. What follows is the oldest
-    /// record that is left.
+    /// record that is left. Also said first of a log that was opened [at a place](LogStart::At), where retention has
+    /// taken the record there and all behind it: it is empty, and goes on.
     Trimmed,
+    /// The record at the place where the log was [opened](LogStart::At) is not there, and retention has not taken it:
+    /// for whoever has read one there, the log was rewound, or deleted and made anew. Said first, where the backend can
+    /// tell. What follows stands behind the place all the same.
+    Rewritten,
     /// All that the lane held a moment ago was told. Comes once at each end that is reached, and after the record of
     /// [`LogStart::Last`].
     CaughtUp,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agora_core::ErrorKind;
 use agora_core::config::Storage;
-use agora_core::transport::{Framing, FromLog, LogStart, TopicSettings, TopicSpec, Transport};
+use agora_core::transport::{Framing, FromLog, LogStart, Position, TopicSettings, TopicSpec, Transport};
 use agora_nats::stream_name;
 use agora_testbed::NatsServer;
 
@@ -112,6 +112,9 @@ async fn retention_that_overtakes_a_reader_is_told() {
     while admin.describe_topic(&spec.name).await.unwrap().lanes[0].records > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Whoever has read one of them, and comes back, learns that the log goes on.
+    let mut later = transport.open_log(&spec.name, LogStart::At(Position(5))).await.unwrap();
+    assert!(matches!(read(&mut *later).await[..], [FromLog::Trimmed, FromLog::CaughtUp]));
     publish(&transport, &spec.name, vec![numbered(11)]).await.unwrap();
     let mut told = false;
     loop {
@@ -124,7 +127,7 @@ async fn retention_that_overtakes_a_reader_is_told() {
                     return;
                 }
                 FromLog::CaughtUp | FromLog::Beginning => {}
-                FromLog::Interrupted => panic!("nothing was interrupted"),
+                FromLog::Rewritten | FromLog::Interrupted => panic!("nothing was interrupted"),
             }
         }
     }

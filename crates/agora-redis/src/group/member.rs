@@ -103,7 +103,17 @@ impl Member {
         command.arg("COUNT").arg(1).arg("BLOCK").arg(millis(LOOK_INTERVAL));
         command.arg("STREAMS").arg(&self.stream).arg(&self.last);
         let wait = LOOK_INTERVAL + self.shared.probe_wait();
-        Box::pin(async move { ask(&mut bell, &command, wait).await.map(drop) })
+        Box::pin(async move {
+            match ask(&mut bell, &command, wait).await {
+                // The slot is being moved, and the log is gone from here already: until all of it has moved, it is looked at
+                // intervals.
+                Err(Failure { ask: Some(_), .. }) => {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    Ok(())
+                }
+                answer => answer.map(drop),
+            }
+        })
     }
 
     fn taken(&mut self, taken: Taken) {

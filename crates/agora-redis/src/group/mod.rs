@@ -20,6 +20,7 @@ use redis::cmd;
 use crate::call::number;
 use crate::error::{Failure, error};
 use crate::shared::Shared;
+use crate::topics;
 
 pub(crate) use scripts::{COUNT, DESCRIBE, RESET};
 
@@ -37,17 +38,18 @@ pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Makes a group where there is none. Answers whether it did.
+/// Makes a group where there is none. Answers whether it did; `None`: there is no log.
 pub(crate) async fn make(
     shared: &Shared,
     topic: &TopicName,
     group: &GroupName,
     start: GroupStart,
-) -> Result<bool, Failure> {
+) -> Result<Option<bool>, Failure> {
     let mut command = cmd("EVAL");
     command.arg(scripts::MAKE).arg(1).arg(shared.names.stream(topic)).arg(group.as_str());
     command.arg(if start == GroupStart::Latest { "latest" } else { "earliest" });
-    Ok(number(shared.call(Some(topic), &command).await?)? == Some(1))
+    let answer = number(shared.call(Some(topic), &command).await?)?;
+    Ok((answer != Some(2)).then_some(answer == Some(1)))
 }
 
 /// Joins a group as one more member.
@@ -57,7 +59,13 @@ pub(crate) async fn join(
     group: &GroupSpec,
 ) -> Result<Box<dyn GroupInbox>> {
     let joining = async {
-        make(shared, topic, &group.name, group.start).await?;
+        if make(shared, topic, &group.name, group.start).await?.is_none() {
+            // It was deleted since it was opened here, and is what it was then.
+            if !topics::make_anew(shared, topic).await? {
+                return Err(Failure::not_sent(topics::not_found(topic)));
+            }
+            make(shared, topic, &group.name, group.start).await?;
+        }
         let waiting = shared.dial(Some(topic), None).await?;
         Ok(member::Member::new(shared, topic, group, waiting))
     };

@@ -38,13 +38,14 @@ end
     };
 }
 
-/// Makes a group. Arguments: its name, `earliest` or `latest`. Answers 1 where there was none.
+/// Makes a group. Arguments: its name, `earliest` or `latest`. Answers 1 where there was none, and 2 where there is no log.
 ///
 /// How many entries it has read is said along, or the server could not count what it has not.
 pub(crate) const MAKE: &str = with_tools!(
     "\
-if redis.call('EXISTS', key) == 1 and group(ARGV[1]) then return 0 end
-redis.call('XGROUP', 'CREATE', key, ARGV[1], '0', 'MKSTREAM')
+if redis.call('EXISTS', key) == 0 then return 2 end
+if group(ARGV[1]) then return 0 end
+redis.call('XGROUP', 'CREATE', key, ARGV[1], '0')
 local info = stream()
 if ARGV[2] == 'latest' then
   redis.call('XGROUP', 'SETID', key, ARGV[1], info['last-generated-id'], 'ENTRIESREAD', info['entries-added'])

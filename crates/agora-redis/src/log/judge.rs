@@ -30,6 +30,27 @@ pub(crate) enum Verdict {
     Other,
 }
 
+/// What is said first to whoever opens a log at a place where it has read a record, and where there is none any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// Retention has taken it, and left nothing that could show it.
+    Trimmed,
+    /// It was never in the log as it is now.
+    Rewritten,
+}
+
+/// Judges the place where a reading begins, by what was read there in one step with a look. `None`: what follows says
+/// enough by itself, or nothing better is known.
+pub(crate) fn lack(place: Id, read: Option<Id>, look: &Look) -> Option<Lack> {
+    let counts = look.counts();
+    match read {
+        // Behind the end of a log that ends before the place, the end is the word of a log that was rewound.
+        None => (counts.added > 0 && counts.last >= place).then_some(Lack::Trimmed),
+        Some(found) if found == place => None,
+        Some(_) => counts.never_held(place).then_some(Lack::Rewritten),
+    }
+}
+
 impl Reading {
     /// From what was read in one step with a look: a log cannot change between the two.
     ///
@@ -75,6 +96,10 @@ impl Reading {
         let length = read.len() as u64;
         let expected = self.number.map(|number| number + length);
         if expected.is_some_and(|expected| counts.added < expected) {
+            return Verdict::Other;
+        }
+        if self.number.is_none() && counts.first > self.at && counts.is_whole() {
+            // Nothing was ever taken away, and what was read is not there.
             return Verdict::Other;
         }
         let is_end = counts.last == end;

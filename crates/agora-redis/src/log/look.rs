@@ -69,6 +69,12 @@ impl Counts {
         self.length == self.added && self.deleted == Id::ZERO
     }
 
+    /// Was there never an entry at this place, where there is none now, in the stream as it is? Retention takes the oldest
+    /// ones, and whoever deletes one by itself leaves a trace. False where it cannot be told.
+    pub(crate) fn never_held(&self, place: Id) -> bool {
+        self.is_whole() || self.length > 0 && self.first < place && self.deleted < place
+    }
+
     /// The number of the oldest entry among all that were ever added, from 1; `None` where entries were deleted out of
     /// the middle.
     pub(crate) fn number_of_first(&self) -> Option<u64> {

@@ -12,7 +12,7 @@ use redis::{Pipeline, Value, cmd};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::judge::{Reading, Verdict};
+use super::judge::{Lack, Reading, Verdict, lack};
 use super::look::{LOOK, Look};
 use crate::call::{Connection, ask, ask_all, bytes, checked, list, of_transaction, pairs};
 use crate::dial::Server;
@@ -72,35 +72,25 @@ pub(crate) async fn open(
     let opening = async {
         let (stream, settings) = (shared.names.stream(topic), shared.names.settings(topic));
         let losses = shared.route.losses();
-        let (server, mut connection, is_replica) = match replica(shared, topic, &stream, &settings).await {
+        let (server, connection, is_replica) = match replica(shared, topic, &stream, &settings).await {
             Some((server, connection)) => (server, connection, true),
             None => {
                 let server = shared.route.server(shared, Some(topic))?;
                 (server.clone(), shared.dialer.dial(&server, None).await?, false)
             }
         };
-        let post = Post { topic: topic.clone(), server, is_replica, losses };
-        let (start, word) = match &from {
-            LogStart::Earliest => (Id::ZERO, "XRANGE"),
-            LogStart::Last => (Id::ZERO, "XREVRANGE"),
-            LogStart::Time(time) => (Id::at_time(*time), "XRANGE"),
-            LogStart::At(position) => (Id::from(*position), "XRANGE"),
+        let mut post =
+            Post { topic: topic.clone(), server, connection, is_replica, is_on_its_way: false, losses };
+        let begun = match begin(shared, &mut post, &stream, &settings, &from).await {
+            Err(Failure { ask: Some(server), .. }) => {
+                // The slot is being moved, and the log is there already.
+                post.connection = shared.dialer.dial(&server, None).await?.asking();
+                (post.server, post.is_on_its_way) = (server, true);
+                begin(shared, &mut post, &stream, &settings, &from).await?
+            }
+            begun => begun?,
         };
-        let mut commands = Pipeline::new();
-        commands.cmd("MULTI");
-        commands.cmd("EVAL_RO").arg(LOOK).arg(2).arg(&stream).arg(&settings);
-        let range = commands.cmd(word).arg(&stream);
-        match word {
-            "XREVRANGE" => range.arg("+").arg("-").arg("COUNT").arg(1),
-            // The first shows what follows; the others are read when they are asked for.
-            _ => range.arg(start.to_string()).arg("+").arg("COUNT").arg(1),
-        };
-        commands.cmd("EXEC");
-        let answers = ask_all(&mut connection, &commands, shared.config.timeout).await?;
-        let mut answers = of_transaction(answers)?.into_iter();
-        let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
-        let (look, read) = (Look::read(answer()?)?, entries(answer()?)?);
-        Ok(Reader::new(shared, post, connection, stream, settings, &from, start, look, read))
+        Ok(Reader::new(shared, post, stream, settings, &from, begun))
     };
     let opened = shared.unless_ended(opening).await;
     match opened {
@@ -110,6 +100,38 @@ pub(crate) async fn open(
             Err(failure.of_idempotent())
         }
     }
+}
+
+/// The place where the reading begins, a look at the whole, and in one step with it what stands there or behind.
+type Begun = (Id, Look, Vec<Entry>);
+
+async fn begin(
+    shared: &Shared,
+    post: &mut Post,
+    stream: &str,
+    settings: &str,
+    from: &LogStart,
+) -> Result<Begun, Failure> {
+    let (start, word) = match from {
+        LogStart::Earliest => (Id::ZERO, "XRANGE"),
+        LogStart::Last => (Id::ZERO, "XREVRANGE"),
+        LogStart::Time(time) => (Id::at_time(*time), "XRANGE"),
+        LogStart::At(position) => (Id::from(*position), "XRANGE"),
+    };
+    let mut commands = Pipeline::new();
+    commands.cmd("MULTI");
+    commands.cmd("EVAL_RO").arg(LOOK).arg(2).arg(stream).arg(settings);
+    let range = commands.cmd(word).arg(stream);
+    match word {
+        "XREVRANGE" => range.arg("+").arg("-").arg("COUNT").arg(1),
+        // The first shows what follows; the others are read when they are asked for.
+        _ => range.arg(start.to_string()).arg("+").arg("COUNT").arg(1),
+    };
+    commands.cmd("EXEC");
+    let answers = ask_all(&mut post.connection, &commands, shared.config.timeout).await?;
+    let mut answers = of_transaction(answers)?.into_iter();
+    let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
+    Ok((start, Look::read(answer()?)?, entries(answer()?)?))
 }
 
 /// How long a replica is given to catch up with its master, and how often it is looked at.
@@ -158,7 +180,10 @@ struct Mark {
 struct Post {
     topic: TopicName,
     server: Server,
+    connection: Connection,
     is_replica: bool,
+    /// The slot is about to come to this server.
+    is_on_its_way: bool,
     /// The one server was lost, by the word of who watches it.
     losses: watch::Receiver<u64>,
 }
@@ -166,7 +191,10 @@ struct Post {
 impl Post {
     /// Is this server still one that is in charge of the topic, or a replica of that? One that is not may answer for ever.
     fn is_held(&self, shared: &Shared) -> bool {
-        !shared.link.borrow().is_usable() || shared.route.serves(shared, &self.topic, &self.server)
+        // One that has a slot no more, and will not get it, refuses each command.
+        self.is_on_its_way
+            || !shared.link.borrow().is_usable()
+            || shared.route.serves(shared, &self.topic, &self.server)
     }
 
     /// Waits until the one server was lost. In a cluster others are no sign of it.
@@ -180,7 +208,6 @@ impl Post {
 struct Reader {
     shared: Arc<Shared>,
     post: Post,
-    connection: Connection,
     stream: String,
     settings: String,
     reading: Reading,
@@ -202,17 +229,13 @@ struct Reader {
 }
 
 impl Reader {
-    #[allow(clippy::too_many_arguments, reason = "what one step has found out")]
     fn new(
         shared: &Arc<Shared>,
         post: Post,
-        connection: Connection,
         stream: String,
         settings: String,
         from: &LogStart,
-        start: Id,
-        look: Look,
-        read: Vec<Entry>,
+        (start, look, read): Begun,
     ) -> Self {
         let ids: Vec<Id> = read.iter().map(|entry| entry.id).collect();
         let (reading, is_end) = match from {
@@ -223,7 +246,6 @@ impl Reader {
         let mut reader = Self {
             shared: Arc::clone(shared),
             post,
-            connection,
             stream,
             settings,
             reading,
@@ -239,6 +261,12 @@ impl Reader {
         };
         if *from == LogStart::Earliest && look.counts().is_whole() {
             reader.waiting.push_back(FromLog::Beginning);
+        }
+        if let LogStart::At(_) = from {
+            reader.waiting.extend(lack(start, ids.first().copied(), &look).map(|lack| match lack {
+                Lack::Trimmed => FromLog::Trimmed,
+                Lack::Rewritten => FromLog::Rewritten,
+            }));
         }
         reader.take(read, is_end);
         reader
@@ -268,7 +296,7 @@ impl Reader {
 
     /// Asks for what comes next, and right behind it whether the log is still what it was.
     fn ask(&mut self, records_max: usize) -> BoxFuture<Answer> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.post.connection.clone();
         let mut commands = Pipeline::new();
         // Large records one by one: however slow the way is, each answer brings a reader on.
         self.count = self.count.max(records_max).clamp(1, self.most);

@@ -99,6 +99,7 @@ pub async fn tell(inbox: &mut dyn LogInbox, count: usize) -> Vec<String> {
             FromLog::Record { raw, .. } => String::from_utf8_lossy(&raw.payload).into_owned(),
             FromLog::Beginning => "beginning".into(),
             FromLog::Trimmed => "trimmed".into(),
+            FromLog::Rewritten => "rewritten".into(),
             FromLog::CaughtUp => "end".into(),
             FromLog::Interrupted => "interrupted".into(),
         }));

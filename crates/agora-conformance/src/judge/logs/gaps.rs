@@ -96,8 +96,7 @@ impl Judge<'_> {
         let happened = match how {
             // Whoever has read nothing has no mark, and cannot tell whether it was there when that happened.
             Some(Lost::Trimmed) if !reading.read => faults.next().is_some(),
-            // An empty log looks like one that was made anew.
-            Some(how) => faults.any(|fault| fault.at > since && (fault.how == how || fault.emptied)),
+            Some(how) => faults.any(|fault| fault.at > since && fault.how == how),
             None => false,
         };
         if !happened {

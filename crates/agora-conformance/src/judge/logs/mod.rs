@@ -57,8 +57,6 @@ struct Change {
     at: Duration,
     topic: Topic,
     how: Lost,
-    /// Nothing was left in it.
-    emptied: bool,
 }
 
 struct Judge<'a> {
@@ -168,8 +166,7 @@ impl Judge<'_> {
 
     fn touch(&mut self, at: Duration, topic: Topic, how: Lost) {
         self.touched.insert(topic);
-        let emptied = !self.stored(topic).any(|stored| stored.stood(at));
-        self.faults.push(Change { at, topic, how, emptied });
+        self.faults.push(Change { at, topic, how });
     }
 
     fn stored(&self, topic: Topic) -> impl Iterator<Item = &Stored> {

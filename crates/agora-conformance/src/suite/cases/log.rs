@@ -374,7 +374,16 @@ async fn trimmed_is_told(stage: Stage) -> Verdict {
     ensure!(matches!(&got[..], [FromLog::Record { .. }]), "one record was due: {got:?}");
     stage.subject().trim(stage.cluster(), &topic, 4).await?;
     trimmed(&mut reader).await?;
-    reader.expect(7..=10).await.map(drop)
+    reader.expect(7..=10).await?;
+    // Emptied: whoever has read the last one, and opens the log there, must not take it for another log.
+    stage.subject().trim(stage.cluster(), &topic, 0).await?;
+    let mut reader = a.read(&topic, LogStart::At(records[9].at)).await?;
+    let first = reader.soon().await?;
+    ensure!(
+        matches!(first, FromLog::Trimmed),
+        "nothing is left of the log, and it begins with {first:?}"
+    );
+    same("records of a log that was emptied", reader.caught_up().await?.len(), 0)
 }
 
 /// Reads up to where something is told to be missing. What was on its way may come before.
@@ -407,7 +416,9 @@ async fn trimmed_log_has_no_beginning(stage: Stage) -> Verdict {
                 return Err(Fault::broken("the oldest record that is left is told to be the first ever"));
             }
             FromLog::Trimmed | FromLog::CaughtUp => {}
-            FromLog::Interrupted => return Err(Fault::broken("an interruption that nobody caused")),
+            FromLog::Rewritten | FromLog::Interrupted => {
+                return Err(Fault::broken("an interruption that nobody caused"));
+            }
         }
     }
     Ok(())

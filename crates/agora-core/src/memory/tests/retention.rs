@@ -2,7 +2,7 @@
 
 use super::groups::{given, join, publish_keyed};
 use super::*;
-use crate::transport::{Framing, FromLog, LogInbox, LogStart, TopicSettings, TopicSpec, Wire};
+use crate::transport::{Framing, FromLog, LogInbox, LogStart, Position, TopicSettings, TopicSpec, Wire};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -18,6 +18,7 @@ async fn read(inbox: &mut Box<dyn LogInbox>) -> Vec<String> {
     let told = |from: &FromLog| match from {
         FromLog::Record { raw, .. } => String::from_utf8(raw.payload.to_vec()).unwrap(),
         FromLog::Trimmed => "trimmed".to_owned(),
+        FromLog::Rewritten => "rewritten".to_owned(),
         FromLog::Beginning => "beginning".to_owned(),
         FromLog::CaughtUp => "caught up".to_owned(),
         FromLog::Interrupted => "interrupted".to_owned(),
@@ -43,6 +44,23 @@ async fn records_leave_by_their_age() {
     // The beginning was not told while it was there.
     assert_eq!(read(&mut early).await, ["trimmed", "2", "caught up"]);
     assert_eq!(given(&mut group, 9).await.0, ["trimmed 1", "2"]);
+}
+
+/// Who has read a record that retention has taken, and opens the log there, is told so: also where nothing is left.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_retention_has_taken_is_told() {
+    let a = connect(&Space::default(), "a");
+    a.open(&kept_for(Some(HOUR))).await.unwrap();
+    publish_keyed(&a, &["1"]).await;
+    tokio::time::advance(HOUR).await;
+    let place = Position(0);
+    assert_eq!(
+        read(&mut a.open_log(&topic(), LogStart::At(place)).await.unwrap()).await,
+        ["trimmed", "caught up"]
+    );
+    publish_keyed(&a, &["2"]).await;
+    let mut later = a.open_log(&topic(), LogStart::At(place)).await.unwrap();
+    assert_eq!(read(&mut later).await, ["trimmed", "2", "caught up"]);
 }
 
 /// A log is what it was made as: who asks for something else is refused, with both values. Who says nothing of the

@@ -98,6 +98,42 @@ fn a_log_that_was_rewound_or_replaced_is_another_one() {
 }
 
 #[test]
+fn one_that_began_in_the_middle_knows_another_log_by_its_untouched_beginning() {
+    let (mut reading, _) = Reading::begin(id(4), &ids([4]), &stream(1, 10));
+    let anew = |first| Look {
+        stream: Some(Counts { length: 20, added: 20, last: id(39), deleted: Id::ZERO, first: id(first) }),
+        ..none()
+    };
+    assert_eq!(reading.clone().judge(&ids(20..=22), &anew(20)), Verdict::Other);
+    assert_eq!(reading.judge(&ids(5..=6), &anew(1)), MORE);
+}
+
+#[test]
+fn what_lacks_at_a_place_is_told_where_it_can_be_known() {
+    let at = |read: Option<u64>, look: &Look| lack(id(5), read.map(id), look);
+    let counts = |length, added, last, deleted, first| Look {
+        stream: Some(Counts { length, added, last: id(last), deleted: id(deleted), first: id(first) }),
+        ..none()
+    };
+    for (what, read, look, due) in [
+        ("it is there", Some(5), stream(1, 9), None),
+        ("rewound: the end says so", None, stream(1, 4), None),
+        ("nothing was ever there", None, stream(1, 0), None),
+        ("there is no log", None, none(), None),
+        ("retention has taken all", None, stream(10, 9), Some(Lack::Trimmed)),
+        ("retention has taken some", Some(8), stream(8, 9), None),
+        ("rewound, and appended to", Some(8), counts(4, 4, 8, 0, 1), Some(Lack::Rewritten)),
+        ("the same, after retention", Some(8), counts(2, 4, 8, 0, 3), Some(Lack::Rewritten)),
+        ("made anew", Some(8), counts(2, 2, 9, 0, 8), Some(Lack::Rewritten)),
+        ("made anew, and trimmed since: not to be told apart", Some(8), counts(1, 2, 8, 0, 8), None),
+        ("deleted by itself", Some(6), counts(8, 9, 9, 5, 1), None),
+        ("rewound, and an older one deleted", Some(8), counts(3, 4, 8, 2, 1), Some(Lack::Rewritten)),
+    ] {
+        assert_eq!(at(read, &look), due, "{what}");
+    }
+}
+
+#[test]
 fn a_log_that_is_made_after_its_reader_is_no_other_one() {
     let (mut reading, is_end) = Reading::begin(Id::ZERO, &[], &Look { life: None, stream: None });
     assert!(is_end);

@@ -1,6 +1,7 @@
 //! Logs that change behind the back of their reader.
 
 use super::*;
+use crate::transport::Position;
 
 #[test]
 fn an_interruption_alone_changes_nothing() {
@@ -106,6 +107,39 @@ fn retention_that_passed_the_reader() {
     q.reader.handle_trimmed();
     q.log = vec![(5, rec(1, 1)), (6, rec(2, 1))];
     assert_eq!(q.read_all(), "!retention 2");
+}
+
+#[test]
+fn what_a_backend_knows_of_a_place_is_believed() {
+    // Emptied by retention: the backend says so, and it is not taken for another log.
+    let mut q = Fixture::new(&[rec(1, 1)]);
+    assert_eq!(q.read_all(), "1");
+    q.log.clear();
+    q.interrupt();
+    q.reader.handle_trimmed();
+    assert_eq!(q.read_all(), "!retention");
+    // Made anew at later places: without a word it would look like retention.
+    let mut q = Fixture::new(&[rec(1, 1)]);
+    assert_eq!(q.read_all(), "1");
+    q.log = vec![(7, rec(2, 2))];
+    q.interrupt();
+    assert_eq!(q.reader.handle_rewritten(), Then::Reopen);
+    assert_eq!(q.read_all(), "!rewritten 2");
+    // Who has no mark has nothing to compare.
+    assert_eq!(q.reader.handle_rewritten(), Then::Read);
+}
+
+#[test]
+fn one_that_began_at_a_time_goes_on_there_before_anything_was_handed_over() {
+    let start = LogStart::Time(std::time::SystemTime::UNIX_EPOCH);
+    let mut q = Fixture::from(start, &[rec(1, 1), rec(2, 1), rec(4, 2)]);
+    // The time lies behind the first two records; what is read first is held, because its source may still send 2 or 3.
+    q.open(&LogStart::At(Position(2)));
+    assert_eq!(q.read_all(), "");
+    q.interrupt();
+    q.append(rec(2, 2));
+    q.append(rec(3, 2));
+    assert_eq!(q.read_all(), "2 3 4");
 }
 
 #[test]
