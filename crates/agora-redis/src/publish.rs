@@ -24,6 +24,8 @@ pub const QUEUE_CALLS_MAX: usize = 1024;
 /// Calls that wait are sent together up to about so many messages and bytes.
 const BATCH_FRAMES_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// What the words of a command take beside its channel or stream and its message: memory for them is taken at once.
+const COMMAND_BYTES: usize = 256;
 
 /// Where the calls for one topic go.
 pub(crate) type Sender = mpsc::Sender<Call>;
@@ -296,8 +298,9 @@ impl Pen {
                 let command = self.append(frame, number == 0);
                 commands.pipeline.add_command(command);
             } else {
-                let mut command = cmd(self.publish);
-                command.arg(&self.channel).arg(&frame.payload[..]);
+                let bytes = COMMAND_BYTES + self.channel.len() + frame.payload.len();
+                let mut command = Cmd::with_capacity(3, bytes);
+                command.arg(self.publish).arg(&self.channel).arg(&frame.payload[..]);
                 commands.pipeline.add_command(command);
             }
         }
@@ -308,8 +311,8 @@ impl Pen {
     }
 
     fn append(&mut self, frame: &OutFrame, is_first: bool) -> Cmd {
-        let mut command = cmd("XADD");
-        command.arg(&self.stream);
+        let mut command = Cmd::with_capacity(9, COMMAND_BYTES + self.stream.len() + frame.payload.len());
+        command.arg("XADD").arg(&self.stream);
         let retention = self.settings.and_then(|settings| settings.retention);
         // Once a batch is often enough. By the server's own clock: one's own may be wrong.
         if let Some(retention) = retention

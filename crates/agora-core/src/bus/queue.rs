@@ -14,7 +14,6 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::meter::Publishing;
-use super::single::Single;
 use crate::codec::{FrameBuilder, HEADER_BYTES, RecordParts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SourceId;
@@ -84,8 +83,6 @@ pub(crate) struct Batch {
     sealed: bool,
     /// How many events went into its frame, once that is formed.
     formed: usize,
-    /// What its message shows beside the frame, where it holds one event.
-    pub(crate) single: Option<Single>,
     fate: Arc<Fate>,
     home: Arc<Room>,
 }
@@ -217,7 +214,8 @@ impl Queue {
                     .help("the backend is slower than the publishers, or down; use `publish`, which waits, or raise `limits.memory_bytes`"));
             }
         }
-        self.append(record, cost, Instant::now() + self.timeout)
+        let now = Instant::now();
+        self.append(record, cost, now, now + self.timeout)
     }
 
     /// Queues a record as soon as there is room. The time that this takes is part of the time that a publish has.
@@ -229,12 +227,18 @@ impl Queue {
             Ok(Err(_)) => return Err(closed()),
             Err(_) => return Err(timed_out(self.timeout)),
         }
-        self.append(record, cost, deadline)
+        self.append(record, cost, Instant::now(), deadline)
     }
 
-    fn append(&self, record: &RecordParts<'_>, cost: usize, deadline: Instant) -> Result<Ticket> {
+    fn append(
+        &self,
+        record: &RecordParts<'_>,
+        cost: usize,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Ticket> {
         let mut inner = lock(&self.inner);
-        let appended = self.append_locked(&mut inner, record, cost, deadline);
+        let appended = self.append_locked(&mut inner, record, cost, now, deadline);
         drop(inner);
         if appended.is_err() {
             self.room.bytes.add_permits(cost);
@@ -249,6 +253,7 @@ impl Queue {
         inner: &mut Inner,
         record: &RecordParts<'_>,
         cost: usize,
+        now: Instant,
         deadline: Instant,
     ) -> Result<Ticket> {
         if let Some(error) = &inner.closed {
@@ -274,9 +279,8 @@ impl Queue {
                 builder,
                 deadline,
                 room: cost,
-                sealed: deadline + self.timeout / 16 < Instant::now() + self.timeout,
+                sealed: deadline + self.timeout / 16 < now + self.timeout,
                 formed: 0,
-                single: each.then(|| Single::new(record, self.settings.wire)),
                 fate: Arc::default(),
                 home: self.room.clone(),
             });
