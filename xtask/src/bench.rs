@@ -61,10 +61,7 @@ pub(crate) fn run(args: &Args) -> Result {
             }
             command
         }
-        Target::Contest(name) => {
-            let bin = ["run", "--quiet", "--release", "-p", "agora-bench", "--bin", name, "--"];
-            run::cargo(bin)
-        }
+        Target::Contest(name) => run::cargo(["run", "--quiet", "--release", "-p", "agora-bench", "--", name]),
     };
     command.args(&args.args);
     run::step(command)?;

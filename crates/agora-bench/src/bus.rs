@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use agora_core::bus::{Attempt, Bus, BusConfig, Delivery, Publisher, Start};
+use agora_core::codec::{FrameBuilder, FrameType, Stamp};
 use agora_core::event::Event;
-use agora_core::id::{ClusterName, NodeName, TopicName};
-use agora_core::transport::{Framing, TopicSettings, Transport};
+use agora_core::id::{ClusterName, Incarnation, NodeId, NodeName, SourceId, StreamId, TopicName};
+use agora_core::transport::{Framing, OutFrame, TopicSettings, Transport};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::backend::Messages;
 use crate::latency::{Epoch, Latency, pace};
 use crate::sample::{Sample, sample};
 use crate::{PATIENCE, ahead};
@@ -35,6 +37,23 @@ pub(crate) fn payload(bytes: usize, time: u64) -> Payload {
     Payload { time: time | 1 << 63, text: "x".repeat(bytes.saturating_sub(12)) }
 }
 
+/// What agora sends where each event is a message, as a raw client may send it.
+pub(crate) fn messages(events: u64, bytes: usize) -> Messages {
+    let source = SourceId { node: NodeId(u64::MAX / 3), incarnation: Incarnation(u64::MAX / 5) };
+    let seq = events / 2;
+    let mut builder = FrameBuilder::new();
+    builder.push_event(&payload(bytes, 0)).unwrap();
+    let stamp = Stamp { source, stream: StreamId(u64::MAX / 7), seq, floor: seq, sent_us: 0 };
+    let headers = vec![
+        ("agora-kind", Payload::KIND.into()),
+        ("agora-version", "1".into()),
+        ("agora-source", source.to_string().into()),
+        ("agora-seq", seq.to_string().into()),
+    ];
+    let one = OutFrame { headers, ..OutFrame::new(builder.finish(&stamp, FrameType::Data)) };
+    Messages { events, batch: 1, one }
+}
+
 /// A topic that nobody used before.
 pub(crate) fn topic(log: bool, framing: Framing) -> (TopicName, TopicSettings) {
     static TOPICS: AtomicU64 = AtomicU64::new(0);
@@ -53,21 +72,21 @@ pub(crate) async fn open(transport: impl Transport, node: &str, topic: &(TopicNa
 }
 
 /// The cluster of the benchmark.
-pub fn cluster() -> ClusterName {
+pub(crate) fn cluster() -> ClusterName {
     ClusterName::new("bench").unwrap()
 }
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
+pub(crate) struct Load {
     /// Events in one run.
-    pub events: u64,
+    pub(crate) events: u64,
     /// Bytes of an event.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Events to a message.
-    pub framing: Framing,
+    pub(crate) framing: Framing,
     /// On a log, or live.
-    pub log: bool,
+    pub(crate) log: bool,
 }
 
 /// Publishes, no more than so many ahead of the reader.
@@ -89,7 +108,7 @@ async fn publish(publisher: &Publisher, load: Load, mut taken: watch::Receiver<u
 }
 
 /// One publisher to one subscriber, each on a connection of its own.
-pub async fn one_to_one(a: impl Transport, b: impl Transport, load: Load) -> Sample {
+pub(crate) async fn one_to_one(a: impl Transport, b: impl Transport, load: Load) -> Sample {
     let topic = topic(load.log, load.framing);
     let (a, b) = (open(a, "a", &topic).await, open(b, "b", &topic).await);
     let mut events = b.subscribe(topic.0.as_str()).start(Start::Live).await.unwrap();
@@ -121,7 +140,7 @@ pub async fn one_to_one(a: impl Transport, b: impl Transport, load: Load) -> Sam
 }
 
 /// A group of one member handles what was published before.
-pub async fn group(a: impl Transport, b: impl Transport, load: Load) -> Sample {
+pub(crate) async fn group(a: impl Transport, b: impl Transport, load: Load) -> Sample {
     let topic = topic(true, load.framing);
     let (a, b) = (open(a, "a", &topic).await, open(b, "b", &topic).await);
     let publisher = a.publisher(topic.0.as_str()).unwrap();
@@ -150,7 +169,7 @@ pub async fn group(a: impl Transport, b: impl Transport, load: Load) -> Sample {
 }
 
 /// The latency of events at a thousand a second.
-pub async fn latency(a: impl Transport, b: impl Transport, log: bool) -> Latency {
+pub(crate) async fn latency(a: impl Transport, b: impl Transport, log: bool) -> Latency {
     let topic = topic(log, Framing::Batch);
     let (a, b) = (open(a, "a", &topic).await, open(b, "b", &topic).await);
     let mut events = b.subscribe(topic.0.as_str()).typed::<Payload>().start(Start::Live).await.unwrap();

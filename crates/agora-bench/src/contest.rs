@@ -7,14 +7,14 @@ use crate::enters;
 use crate::sample::Sample;
 
 /// One way to do the work: its name, and what does it once.
-pub struct Entrant<'a> {
+pub(crate) struct Entrant<'a> {
     name: &'static str,
     run: Box<dyn Fn() -> Pin<Box<dyn Future<Output = Sample> + 'a>> + 'a>,
 }
 
 impl<'a> Entrant<'a> {
     /// An entrant.
-    pub fn new<F, R>(name: &'static str, run: F) -> Self
+    pub(crate) fn new<F, R>(name: &'static str, run: F) -> Self
     where
         F: Fn() -> R + 'a,
         R: Future<Output = Sample> + 'a,
@@ -25,18 +25,18 @@ impl<'a> Entrant<'a> {
 
 /// What an entrant is compared with, and which ratio is to be reached.
 #[derive(Clone, Copy, Debug)]
-pub struct Aim {
+pub(crate) struct Aim {
     /// The one.
-    pub of: &'static str,
+    pub(crate) of: &'static str,
     /// The other.
-    pub to: &'static str,
+    pub(crate) to: &'static str,
     /// The least ratio of their medians.
-    pub least: f64,
+    pub(crate) least: f64,
 }
 
 /// The figures of one entrant.
 #[derive(Clone, Debug)]
-pub struct Figures {
+pub(crate) struct Figures {
     name: &'static str,
     rates: Vec<f64>,
     cpu_us: Vec<f64>,
@@ -51,7 +51,7 @@ impl Figures {
 }
 
 /// Lets the entrants run by turns, so often, and prints a table and what became of the aims.
-pub async fn contest(title: &str, rounds: usize, entrants: &[Entrant<'_>], aims: &[Aim]) {
+pub(crate) async fn contest(title: &str, rounds: usize, entrants: &[Entrant<'_>], aims: &[Aim]) {
     let figures =
         |entrant: &Entrant<'_>| Figures { name: entrant.name, rates: Vec::new(), cpu_us: Vec::new() };
     let mut all: Vec<Figures> = entrants.iter().map(figures).collect();

@@ -4,30 +4,30 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// A thousand events a second.
-pub const INTERVAL: Duration = Duration::from_millis(1);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(1);
 /// So many of them.
-pub const EVENTS: u64 = 3000;
+pub(crate) const EVENTS: u64 = 3000;
 /// The first ones meet cold caches and new connections.
 const WARM_UP: usize = 300;
 
 /// Where the times of events count from: the same for both ends, as both are in one process.
 #[derive(Clone, Copy, Debug)]
-pub struct Epoch(Instant);
+pub(crate) struct Epoch(Instant);
 
 impl Epoch {
     /// Now.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// Nanoseconds since then.
-    pub fn nanos(&self) -> u64 {
+    pub(crate) fn nanos(&self) -> u64 {
         u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
 /// Calls `send` a thousand times a second with the time at which it is called.
-pub async fn pace<F, R>(epoch: Epoch, mut send: F)
+pub(crate) async fn pace<F, R>(epoch: Epoch, mut send: F)
 where
     F: FnMut(u64) -> R,
     R: Future<Output = ()>,
@@ -41,16 +41,16 @@ where
 
 /// What the times of one run come to.
 #[derive(Clone, Copy, Debug)]
-pub struct Latency {
+pub(crate) struct Latency {
     /// The median.
-    pub p50: Duration,
+    pub(crate) p50: Duration,
     /// One in a hundred takes longer.
-    pub p99: Duration,
+    pub(crate) p99: Duration,
 }
 
 impl Latency {
     /// From nanoseconds, in the order in which they were measured.
-    pub fn of(nanos: &[u64]) -> Self {
+    pub(crate) fn of(nanos: &[u64]) -> Self {
         let mut nanos = nanos[WARM_UP.min(nanos.len() / 2)..].to_vec();
         nanos.sort_unstable();
         let at = |percent: usize| Duration::from_nanos(nanos[(nanos.len() - 1) * percent / 100]);
@@ -59,7 +59,7 @@ impl Latency {
 }
 
 /// Prints a table of the medians of several runs, raw against agora.
-pub fn table(title: &str, raw: &[Latency], agora: &[Latency]) {
+pub(crate) fn table(title: &str, raw: &[Latency], agora: &[Latency]) {
     let median = |mut values: Vec<Duration>| {
         values.sort_unstable();
         values[values.len() / 2].as_secs_f64() * 1e6

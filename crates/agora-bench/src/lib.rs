@@ -7,32 +7,52 @@
     reason = "a benchmark prints, and ends where something is wrong"
 )]
 
-pub mod bus;
-pub mod contest;
-pub mod latency;
-pub mod overload;
-pub mod sample;
+mod backend;
+mod bus;
+mod contest;
+mod latency;
+mod nats;
+mod overload;
+mod redis;
+mod sample;
 
 /// How long anything may take before the benchmark ends.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Bytes that a publisher is ahead of the reader, at most: none shall be lost for want of room, and Redis ends a
 /// subscriber for which 8 MB wait for a minute, or 32 MB at all.
 const AHEAD_BYTES: usize = 4 << 20;
-/// What a raw client that batches puts into one message.
-pub const BATCH: usize = 32;
 
-/// Is this part to be measured? All are, unless the first argument names some of them.
-pub fn wanted() -> impl Fn(&str) -> bool {
-    let asked = std::env::args().nth(1);
-    move |part| asked.as_ref().is_none_or(|asked| asked.split(',').any(|one| one == part))
+/// Measures what the arguments name: the backend, then some of the parts, else all, then a part of the names of the
+/// entrants, else all.
+///
+/// # Panics
+/// Where something is wrong, with what it is.
+pub async fn run() {
+    match std::env::args().nth(1).as_deref() {
+        Some("nats") => backend::measure(&nats::Nats::start().await).await,
+        Some("redis") => backend::measure(&redis::Redis::start().await).await,
+        other => panic!("`nats` or `redis`, and not {other:?}"),
+    }
+}
+
+/// Is this part to be measured?
+fn wanted(part: &str) -> bool {
+    std::env::args().nth(2).is_none_or(|asked| asked.split(',').any(|one| one == part))
+}
+
+/// Does this entrant run?
+fn enters(name: &str) -> bool {
+    std::env::args().nth(3).is_none_or(|part| name.contains(&part))
 }
 
 /// How many events, or messages, of this size a publisher may be ahead of the reader.
-pub fn ahead(bytes: usize) -> u64 {
+fn ahead(bytes: usize) -> u64 {
     (AHEAD_BYTES / bytes) as u64
 }
 
-/// Does this entrant run? All do, unless the second argument is a part of some of their names.
-fn enters(name: &str) -> bool {
-    std::env::args().nth(2).is_none_or(|part| name.contains(&part))
+/// A name that nobody used before.
+fn name() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NAMES: AtomicU64 = AtomicU64::new(0);
+    format!("raw-{}", NAMES.fetch_add(1, Ordering::Relaxed))
 }

@@ -21,7 +21,7 @@ const STEP: u64 = 4096;
 ///
 /// # Panics
 /// Where an event is lost that nobody named, comes twice, or overtakes another.
-pub async fn overload(title: &str, a: impl Transport, b: impl Transport) {
+pub(crate) async fn overload(title: &str, a: impl Transport, b: impl Transport) {
     let topic = topic(false, Framing::Batch);
     let (a, b) = (open(a, "a", &topic).await, open(b, "b", &topic).await);
     let mut events = b.subscribe(topic.0.as_str()).start(Start::Live).await.unwrap();

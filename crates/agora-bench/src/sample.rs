@@ -8,29 +8,29 @@ use nix::sys::time::TimeValLike;
 
 /// So many events, in this time, for this much of the processors.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Events that arrived.
-    pub events: u64,
+    pub(crate) events: u64,
     /// From the first publish to the last event.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// Processor time of this process, publisher and subscriber together.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Sample {
     /// Events a second.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.events as f64 / self.took.as_secs_f64()
     }
 
     /// Microseconds of the processors for each event.
-    pub fn cpu_us(&self) -> f64 {
+    pub(crate) fn cpu_us(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.events as f64
     }
 }
 
 /// Measures what a future does with so many events.
-pub async fn sample(events: u64, work: impl Future<Output = ()>) -> Sample {
+pub(crate) async fn sample(events: u64, work: impl Future<Output = ()>) -> Sample {
     let (cpu, began) = (cpu(), Instant::now());
     tokio::time::timeout(crate::PATIENCE, work).await.expect("a measurement took too long");
     let (took, used) = (began.elapsed(), self::cpu() - cpu);

@@ -10,6 +10,7 @@
 mod admin;
 mod group;
 mod log;
+pub mod mirror;
 mod queue;
 mod shared;
 mod topic;
@@ -134,7 +135,8 @@ pub struct OutFrame {
     pub payload: Bytes,
     /// The backend's own key, where a message is one event and that has a key.
     pub key: Option<Bytes>,
-    /// What stands in the frame, for those who read the backend's own headers. Left out where it has none.
+    /// What stands in the frame, for those who read the backend's own headers; each name begins with `agora-`. Left out
+    /// where it has none. Where each header has its price, key and headers may go out as one: see [`mirror`].
     pub headers: Vec<(&'static str, Bytes)>,
 }
 
@@ -152,9 +154,10 @@ pub struct Raw {
     pub payload: Bytes,
     /// The lane it arrived on.
     pub lane: u32,
-    /// The backend's own key, where it has one.
+    /// The backend's own key, where it has one. May be left out where the bytes begin like a frame of agora
+    /// ([`codec::begins_like_frame`](crate::codec::begins_like_frame)): the key stands in there, and is believed there alone.
     pub key: Option<Bytes>,
-    /// The backend's own headers, where it has them.
+    /// The backend's own headers, where it has them. May be left out where the key may.
     pub headers: Vec<(String, Bytes)>,
     /// The backend's own time of the message, where it has one.
     pub time: Option<SystemTime>,

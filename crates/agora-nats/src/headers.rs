@@ -1,21 +1,23 @@
 //! What stands beside the bytes of a message: the key and the headers, as NATS carries them.
 //!
-//! A header of NATS is text of one line, and a key of agora is any bytes. So the values of agora's own headers are
-//! percent-encoded: every byte that is no visible ASCII, and `%` itself, is `%XX`. Headers of others are left alone.
+//! The client pays for each header with a handful of allocations, at both ends. So the key and the headers of agora are one
+//! header, `agora`, with a line of words: see [`mirror`]. Headers of others are left alone.
 
-use agora_core::transport::{OutFrame, Raw};
-use async_nats::HeaderMap;
-use bytes::Bytes;
 use std::time::SystemTime;
 
-/// The key of a message.
-pub(crate) const KEY: &str = "agora-key";
-/// What agora's own headers begin with.
-const OWN: &str = "agora-";
+use agora_core::codec;
+use agora_core::transport::{OutFrame, Raw, mirror};
+use async_nats::{HeaderMap, HeaderName, header};
+use bytes::Bytes;
+
+/// The header of agora.
+pub(crate) const OWN: &str = "agora";
 /// What the headers of NATS itself begin with. They are about the carrying, and not shown.
-const NATIVE: &str = "nats-";
-/// By which JetStream knows a message again.
-pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+const NATIVE: &[u8] = b"nats-";
+/// What a line takes where keys and kinds are short.
+const LINE_BYTES: usize = 128;
+/// `NATS/1.0\r\n` before the headers, and `\r\n` behind.
+const AROUND: usize = 12;
 
 /// The headers of a message, and how many bytes they take on the wire.
 pub(crate) struct Dress {
@@ -24,45 +26,48 @@ pub(crate) struct Dress {
 }
 
 impl Dress {
-    /// Those of a frame, and the identity of the message where it has one.
+    /// Those of a frame, and the identity of the message, by which JetStream knows it again, where it has one.
     pub(crate) fn of(frame: &OutFrame, id: Option<&str>) -> Self {
         let mut headers = HeaderMap::new();
-        let mut bytes = 0;
-        let mut add = |name: &str, value: String| {
+        let mut bytes = AROUND;
+        let mut add = |name: HeaderName, value: String| {
             // `NAME: VALUE\r\n`
-            bytes += name.len() + value.len() + 4;
+            bytes += AsRef::<str>::as_ref(&name).len() + value.len() + 4;
             headers.insert(name, value);
         };
         if let Some(id) = id {
-            add(MESSAGE_ID, id.to_owned());
+            add(header::NATS_MESSAGE_ID, id.to_owned());
         }
-        if let Some(key) = &frame.key {
-            add(KEY, encode(key));
+        let mut line = String::with_capacity(LINE_BYTES);
+        mirror::write(frame, &mut line);
+        if !line.is_empty() {
+            add(HeaderName::from_static(OWN), line);
         }
-        for (name, value) in &frame.headers {
-            add(name, encode(value));
+        match headers.is_empty() {
+            true => Self { headers: None, bytes: 0 },
+            false => Self { headers: Some(headers), bytes },
         }
-        if headers.is_empty() {
-            return Self { headers: None, bytes: 0 };
-        }
-        // `NATS/1.0\r\n` before them, and `\r\n` behind.
-        Self { headers: Some(headers), bytes: bytes + 12 }
     }
 }
 
 /// A message as the contract has it.
 pub(crate) fn raw(payload: Bytes, headers: Option<&HeaderMap>, time: Option<SystemTime>) -> Raw {
     let mut raw = Raw { payload, lane: 0, key: None, headers: Vec::new(), time };
+    if codec::begins_like_frame(&raw.payload) {
+        return raw;
+    }
     for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
         let name: &str = name.as_ref();
-        let lower = name.to_ascii_lowercase();
-        for value in values {
-            if lower == KEY {
-                raw.key = Some(decode(value.as_str()));
-            } else if lower.starts_with(OWN) {
-                raw.headers.push((lower.clone(), decode(value.as_str())));
-            } else if !lower.starts_with(NATIVE) {
-                raw.headers.push((name.to_owned(), Bytes::copy_from_slice(value.as_str().as_bytes())));
+        let is_native =
+            name.as_bytes().get(..NATIVE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NATIVE));
+        for value in values.iter().filter(|_| !is_native) {
+            let value = Bytes::copy_from_slice(value.as_str().as_bytes());
+            if name.eq_ignore_ascii_case(OWN) {
+                let (key, own) = mirror::read(&value);
+                raw.key = key.or(raw.key);
+                raw.headers.extend(own);
+            } else {
+                raw.headers.push((name.to_owned(), value));
             }
         }
     }
@@ -71,55 +76,9 @@ pub(crate) fn raw(payload: Bytes, headers: Option<&HeaderMap>, time: Option<Syst
     raw
 }
 
-fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        match byte {
-            b'%' => text.push_str("%25"),
-            0x21..=0x7e => text.push(char::from(*byte)),
-            other => text.push_str(&format!("%{other:02X}")),
-        }
-    }
-    text
-}
-
-/// What is no code of ours stays as it is: somebody else may have written it.
-fn decode(text: &str) -> Bytes {
-    let mut rest = text.as_bytes();
-    let mut bytes = Vec::with_capacity(rest.len());
-    while let Some((first, behind)) = rest.split_first() {
-        let code = behind.first_chunk::<2>().filter(|_| *first == b'%');
-        match code.and_then(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    bytes.into()
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_byte_survives_and_text_stays_readable() {
-        let every: Vec<u8> = (0..=255).collect();
-        assert_eq!(decode(&encode(&every)), every);
-        assert_eq!(encode(b"account/17"), "account/17");
-        assert_eq!(encode(b"a b%\r\n"), "a%20b%25%0D%0A");
-        assert_eq!(decode("100%"), "100%");
-        assert_eq!(decode("%zz%+4%4"), "%zz%+4%4");
-    }
 
     #[test]
     fn the_size_is_what_the_client_writes() {
@@ -129,7 +88,7 @@ mod tests {
             ..OutFrame::new("x")
         };
         let dress = Dress::of(&frame, Some("id"));
-        let written = "NATS/1.0\r\nNats-Msg-Id: id\r\nagora-key: k%00\r\nagora-kind: a.kind\r\n\r\n";
+        let written = "NATS/1.0\r\nNats-Msg-Id: id\r\nagora: key=k%00 kind=a.kind\r\n\r\n";
         assert_eq!(dress.bytes, written.len());
         assert!(Dress::of(&OutFrame::new("x"), None).headers.is_none());
     }
@@ -138,10 +97,12 @@ mod tests {
     fn others_headers_are_left_alone_and_the_servers_are_not_shown() {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "text/%41");
-        headers.insert(MESSAGE_ID, "7");
-        headers.insert(KEY, "a%20b");
-        let raw = raw(Bytes::new(), Some(&headers), None);
-        assert_eq!(raw.key.as_deref(), Some(&b"a b"[..]));
-        assert_eq!(raw.headers, [("Content-Type".to_owned(), Bytes::from_static(b"text/%41"))]);
+        headers.insert("NATS-Msg-Id", "7");
+        headers.insert("Agora", "key=a%20b");
+        let read = |payload: &[u8]| raw(Bytes::copy_from_slice(payload), Some(&headers), None);
+        let found = read(b"plain");
+        assert_eq!(found.key.as_deref(), Some(&b"a b"[..]));
+        assert_eq!(found.headers, [("Content-Type".to_owned(), Bytes::from_static(b"text/%41"))]);
+        assert_eq!(read(&codec::MAGIC).key, None, "a frame has its key in itself");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agora_core::transport::Token;
+use async_nats::Subject;
 use tokio::time::Instant;
 
 /// For how many leases a record may wait for the member that asked for it. Then it goes to whoever is free.
@@ -20,13 +21,15 @@ pub(crate) struct Held {
     /// Which token is good for a place of the stream.
     by_place: BTreeMap<u64, u64>,
     last: u64,
+    /// No lease ends before: looked at whenever a record is touched, of which there may be thousands.
+    ends_first: Option<Instant>,
 }
 
 /// A record that is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lease {
     at: u64,
-    reply: String,
+    reply: Subject,
     /// The server gives it to another one then.
     until: Instant,
     /// As long as the member was promised it.
@@ -42,7 +45,7 @@ impl Held {
     pub(crate) fn arrive(
         &mut self,
         at: u64,
-        reply: String,
+        reply: Subject,
         arrived: Instant,
         lease: Duration,
         promise: Duration,
@@ -56,6 +59,7 @@ impl Held {
             waits: true,
             waits_until: arrived + lease * WAIT_LEASES,
         };
+        self.ends_first = Some(self.ends_first.map_or(lease.until, |first| first.min(lease.until)));
         if let Some(void) = self.by_place.insert(at, self.last) {
             self.by_token.remove(&void);
         }
@@ -80,7 +84,7 @@ impl Held {
     }
 
     /// Where to settle it; `None` where the token is void.
-    pub(crate) fn reply(&mut self, token: Token, now: Instant) -> Option<String> {
+    pub(crate) fn reply(&mut self, token: Token, now: Instant) -> Option<Subject> {
         self.expire(now);
         self.by_token.get(&token.0).map(|lease| lease.reply.clone())
     }
@@ -90,6 +94,7 @@ impl Held {
         if let Some(held) = self.by_token.get_mut(&token.0) {
             held.until = now + lease;
             held.promised = now + promise;
+            self.ends_first = self.ends_first.map(|first| first.min(held.until));
         }
     }
 
@@ -108,14 +113,14 @@ impl Held {
     }
 
     /// Gives everything up. Where to release it: what has ended is another's, and is not taken from it.
-    pub(crate) fn clear(&mut self, now: Instant) -> Vec<String> {
+    pub(crate) fn clear(&mut self, now: Instant) -> Vec<Subject> {
         self.expire(now);
         self.by_place.clear();
         std::mem::take(&mut self.by_token).into_values().map(|lease| lease.reply).collect()
     }
 
     /// Those that wait for the member, and those that end sooner on the server than it was promised: they are to be kept.
-    pub(crate) fn short_lived(&mut self, now: Instant) -> Vec<(Token, String)> {
+    pub(crate) fn short_lived(&mut self, now: Instant) -> Vec<(Token, Subject)> {
         self.expire(now);
         let short = self
             .by_token
@@ -129,15 +134,20 @@ impl Held {
         if let Some(held) = self.by_token.get_mut(&token.0) {
             let until = now + lease;
             held.until = if held.waits { until } else { until.min(held.promised.max(held.until)) };
+            self.ends_first = self.ends_first.map(|first| first.min(held.until));
         }
     }
 
     fn expire(&mut self, now: Instant) {
+        if self.ends_first.is_none_or(|first| now < first) {
+            return;
+        }
         let ended: Vec<u64> =
             self.by_token.iter().filter(|(_, lease)| lease.until <= now).map(|(token, _)| *token).collect();
         for token in ended {
             self.remove(Token(token));
         }
+        self.ends_first = self.by_token.values().map(|lease| lease.until).min();
     }
 }
 

@@ -221,11 +221,14 @@ impl Session {
 
     /// The error of a subject that this node may not use so, where that was said.
     pub(crate) fn denial_of(&self, what: Doing, subject: &str) -> Option<Error> {
+        let said = self.signals.denied.borrow();
+        if said.is_empty() {
+            return None;
+        }
         let quoted = match what {
             Doing::Publish => format!("Publish to \"{subject}\""),
             Doing::Subscribe => format!("Subscription to \"{subject}\""),
         };
-        let said = self.signals.denied.borrow();
         // An operator may have changed it since: after a while it is tried again.
         let found = said.iter().rev().find(|(at, text)| at.elapsed() < DENIED_FOR && text.contains(&quoted));
         found.map(|(_, text)| denied(text))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_core::id::TopicName;
 use agora_core::transport::{Inbound, Inbox, InboxQueue};
 use agora_core::{ErrorKind, Result};
-use async_nats::Subscriber;
+use async_nats::{Message, Subscriber};
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ use crate::shared::Shared;
 
 /// The pause before a subscription is tried again on a connection that did not take it.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How many messages are taken before the reader may look.
+const TAKE_MAX: usize = 64;
 
 /// Subscribes, and waits until the server knows of it.
 pub(crate) async fn subscribe(shared: &Arc<Shared>, topic: &TopicName) -> Result<Box<dyn Inbox>> {
@@ -131,18 +133,20 @@ impl Pump {
                     continue;
                 }
             };
-            match message {
-                Some(message) => self.take(message),
-                // The client has ended.
-                None => return,
-            }
+            // The client has ended.
+            let Some(message) = message else { return };
+            self.take(message, &mut subscriber);
         }
         while let Some(Some(message)) = subscriber.next().now_or_never() {
-            self.take(message);
+            self.take(message, &mut subscriber);
         }
     }
 
-    fn take(&self, message: async_nats::Message) {
-        self.queue.push(headers::raw(message.payload, message.headers.as_ref(), None));
+    /// Takes a message, and those that have come by now: together they cost the reader one wake-up.
+    fn take(&self, first: Message, subscriber: &mut Subscriber) {
+        let more = std::iter::from_fn(|| subscriber.next().now_or_never().flatten());
+        let messages = std::iter::once(first).chain(more.take(TAKE_MAX));
+        self.queue
+            .push_all(messages.map(|message| headers::raw(message.payload, message.headers.as_ref(), None)));
     }
 }

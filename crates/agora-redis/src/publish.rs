@@ -29,6 +29,8 @@ const BATCH_FRAMES_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How often a log that was deleted is made anew for one batch.
 const MADE_ANEW_MAX: usize = 3;
+/// What the words of a command take beside its channel or stream and its message: memory for them is taken at once.
+const COMMAND_BYTES: usize = 256;
 
 /// Where the calls for one topic go.
 pub(crate) type Sender = mpsc::Sender<Call>;
@@ -315,8 +317,9 @@ impl Pen {
                 let command = self.append(frame, number == 0);
                 commands.pipeline.add_command(command);
             } else {
-                let mut command = cmd(self.publish);
-                command.arg(&self.channel).arg(&frame.payload[..]);
+                let bytes = COMMAND_BYTES + self.channel.len() + frame.payload.len();
+                let mut command = Cmd::with_capacity(3, bytes);
+                command.arg(self.publish).arg(&self.channel).arg(&frame.payload[..]);
                 commands.pipeline.add_command(command);
             }
         }
@@ -327,8 +330,8 @@ impl Pen {
     }
 
     fn append(&mut self, frame: &OutFrame, is_first: bool) -> Cmd {
-        let mut command = cmd("XADD");
-        command.arg(&self.stream).arg("NOMKSTREAM");
+        let mut command = Cmd::with_capacity(10, COMMAND_BYTES + self.stream.len() + frame.payload.len());
+        command.arg("XADD").arg(&self.stream).arg("NOMKSTREAM");
         let retention = self.settings.and_then(|settings| settings.retention);
         // Once a batch is often enough. By the server's own clock: one's own may be wrong.
         if let Some(retention) = retention

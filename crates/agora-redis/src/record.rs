@@ -1,24 +1,37 @@
 //! The fields of an entry in a stream.
 //!
-//! agora writes `payload`, `key` where a message has one, the headers under their own names, and `agora-append`: a number
-//! that is another one each time something is appended. An entry of other software is read like this: the first field
-//! `payload` is the bytes and the first field `key` the key, where there are such; without `payload`, the value of the only
-//! field is the bytes; of several fields, all are headers and there are no bytes.
+//! agora writes `payload`, and `agora`: a line of words, because each further field has its price at the server and at both
+//! ends. The first word is `append=` with 16 hexadecimal digits, a number that is another one each time something is
+//! appended; then come the key where a message has one, and the headers: see [`mirror`].
+//!
+//! An entry of other software is read like this: the first field `payload` is the bytes and the first field `key` the key,
+//! where there are such; without `payload`, the value of the only field is the bytes; of several fields, all are headers and
+//! there are no bytes.
 
-use agora_core::transport::{OutFrame, Raw};
+use std::fmt::Write;
+
+use agora_core::codec;
+use agora_core::transport::{OutFrame, Raw, mirror};
 use bytes::Bytes;
-use redis::Cmd;
+use redis::{Cmd, Value};
 
+use crate::call::{bytes, list};
+use crate::error::Failure;
 use crate::place::Id;
 
 /// The bytes of the message.
 pub const PAYLOAD: &str = "payload";
-/// The backend's own key of the message.
-pub const KEY: &str = "key";
-/// What is another number each time a record is appended: 16 hexadecimal digits.
-pub const APPEND: &str = "agora-append";
+/// What agora writes besides.
+pub const OWN: &str = "agora";
+/// The first word of it.
+const APPEND: &[u8] = b"append=";
 
-/// Where the numbers of `agora-append` come from: no two are the same, whoever writes.
+/// `append=` and its digits.
+const STAMP_BYTES: usize = APPEND.len() + 16;
+/// What a line takes where keys and kinds are short.
+const LINE_BYTES: usize = 128;
+
+/// Where the numbers of `append` come from: no two are the same, whoever writes.
 pub(crate) struct Stamps(u64);
 
 impl Stamps {
@@ -35,39 +48,61 @@ impl Stamps {
 
 /// Writes a message as the fields of an `XADD`.
 pub(crate) fn write(command: &mut Cmd, frame: &OutFrame, stamp: u64) {
-    command.arg(PAYLOAD).arg(&frame.payload[..]);
-    if let Some(key) = &frame.key {
-        command.arg(KEY).arg(&key[..]);
+    let mut line = String::with_capacity(LINE_BYTES);
+    // Writing into memory does not fail.
+    let _ = write!(line, "append={stamp:016x}");
+    mirror::write(frame, &mut line);
+    command.arg(PAYLOAD).arg(&frame.payload[..]).arg(OWN).arg(line);
+}
+
+/// A field of an entry: name and value.
+type Field = (Vec<u8>, Vec<u8>);
+
+/// The fields of an entry, as the server answers with them.
+pub(crate) fn fields(answer: Value) -> Result<Vec<Field>, Failure> {
+    let words = list(answer)?;
+    let mut fields = Vec::with_capacity(words.len() / 2);
+    let mut words = words.into_iter();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        fields.push((bytes(name)?.unwrap_or_default(), bytes(value)?.unwrap_or_default()));
     }
-    for (name, value) in &frame.headers {
-        command.arg(*name).arg(&value[..]);
-    }
-    command.arg(APPEND).arg(format!("{stamp:016x}"));
+    Ok(fields)
 }
 
 /// Reads the fields of an entry. Answers with the message and its stamp.
-pub(crate) fn read(id: Id, fields: Vec<(Vec<u8>, Vec<u8>)>) -> (Raw, u64) {
+pub(crate) fn read(id: Id, fields: Vec<Field>) -> (Raw, u64) {
     let mut raw = Raw { payload: Bytes::new(), lane: 0, key: None, headers: Vec::new(), time: id.time() };
-    let (mut payload, mut stamp) = (None, None);
+    let (mut payload, mut own) = (None, None);
     let is_one = fields.len() == 1;
     for (name, value) in fields {
         match name.as_slice() {
             b"payload" if payload.is_none() => payload = Some(Bytes::from(value)),
             b"key" if raw.key.is_none() && !is_one => raw.key = Some(Bytes::from(value)),
-            b"agora-append" if stamp.is_none() && parse_stamp(&value).is_some() => {
-                stamp = parse_stamp(&value)
-            }
+            b"agora" if own.is_none() && parse_stamp(&value).is_some() => own = Some(value),
             _ if is_one => payload = Some(Bytes::from(value)),
             _ => raw.headers.push((String::from_utf8_lossy(&name).into_owned(), Bytes::from(value))),
         }
     }
     raw.payload = payload.unwrap_or_default();
-    (raw, stamp.unwrap_or_else(|| of_place(id)))
+    let stamp = own.as_deref().and_then(parse_stamp).unwrap_or_else(|| of_place(id));
+    if let Some(own) = own.filter(|_| !codec::begins_like_frame(&raw.payload)) {
+        let line = Bytes::from(own);
+        let (key, headers) = mirror::read(&line.slice(STAMP_BYTES.min(line.len())..));
+        raw.key = key.or(raw.key);
+        raw.headers.extend(headers);
+    }
+    (raw, stamp)
 }
 
-fn parse_stamp(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok().filter(|text| text.len() == 16)?;
-    u64::from_str_radix(text, 16).ok()
+/// The number of the line of agora, where it is one.
+fn parse_stamp(line: &[u8]) -> Option<u64> {
+    let digits = line.strip_prefix(APPEND)?;
+    let (digits, behind) = digits.split_first_chunk::<16>()?;
+    if !behind.is_empty() && !behind.starts_with(b" ") {
+        return None;
+    }
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// What other software appended has its place alone.
@@ -105,7 +140,10 @@ mod tests {
             (&[("key", "x")], "x||"),
             (&[("a", "1"), ("b", "2")], "||a=1,b=2"),
             (&[("payload", "x"), ("payload", "y")], "x||payload=y"),
-            (&[("payload", "x"), ("agora-append", "odd")], "x||agora-append=odd"),
+            (&[("payload", "x"), ("agora", "odd")], "x||agora=odd"),
+            (&[("payload", "x"), ("agora", "append=000000000000001fx")], "x||agora=append=000000000000001fx"),
+            (&[("payload", "x"), ("agora", "append=+00000000000001f")], "x||agora=append=+00000000000001f"),
+            (&[("payload", "x"), ("agora", "append=000000000000001f key=k kind=a")], "x|k|agora-kind=a"),
             (&[], "||"),
         ] {
             assert_eq!(shown(fields), due, "{fields:?}");

@@ -8,13 +8,13 @@ use agora_core::config::Redis;
 use agora_core::id::TopicName;
 use agora_core::transport::{Capabilities, Link, TopicSettings};
 use agora_core::{Error, ErrorKind, Result};
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::call::{Connection, ask};
+use crate::call::{Connection, ask, ask_all, of_transaction};
 use crate::dial::{Dialer, Pushed, Server};
 use crate::error::{Failure, closed, error};
 use crate::names::Names;
@@ -180,6 +180,25 @@ impl Shared {
             });
             match asked.await {
                 Ok(answer) => return Ok(answer),
+                Err(failure) => tries.after(failure).await?,
+            }
+        }
+    }
+
+    /// Sends a transaction, its `MULTI` and `EXEC` included, as [`call`](Self::call) sends one command. The answers to what
+    /// stands between them, refusals among them.
+    pub(crate) async fn call_all(
+        &self,
+        topic: Option<&TopicName>,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut tries = Tries::new(self, Instant::now() + self.config.timeout);
+        loop {
+            let asked = self.with_line(topic, &tries, async |connection| {
+                of_transaction(ask_all(connection, commands, self.config.timeout).await?)
+            });
+            match asked.await {
+                Ok(answers) => return Ok(answers),
                 Err(failure) => tries.after(failure).await?,
             }
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -13,26 +13,29 @@ use super::fate::Receipt;
 use super::queue::{Batch, Outlet};
 use super::role::Role;
 use super::sender::{BACKOFF, SenderCommand};
+use super::single::Messages;
 use super::stats::add;
 use super::topic::sleep_until;
-use crate::codec::{self, FrameType, Stamp};
+use crate::codec::{self, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::StreamId;
 use crate::live::Announcement;
 use crate::transport::{
-    Address, BoxFuture, Durability, OutFrame, PublishFailed, TopicKind, TopicSettings, Wire,
+    Address, BoxFuture, Durability, Framing, OutFrame, PublishFailed, TopicKind, TopicSettings,
 };
 
 /// At most so many frames, and about so many bytes, go to the transport in one call. The next call waits for the answers
 /// to this one, so that where each event is a message of its own a call of few would spend its time waiting.
 const CALL_FRAMES_MAX: usize = 1024;
 const CALL_BYTES_MAX: usize = 1 << 20;
+/// Frames of one event share memory in pieces of this size: what is kept of a piece keeps all of it.
+const FORMING_BYTES_MAX: usize = 32 << 10;
 /// Heads and repair answers that wait; further ones are dropped, and asked for again.
 const ANNOUNCEMENTS_MAX: usize = 1024;
 
 /// What a formed frame becomes on success or failure.
 struct InFlight {
-    frame: OutFrame,
+    frame: Bytes,
     /// `None`: an announcement, which is not sent again when it fails.
     batch: Option<(Batch, Receipt)>,
 }
@@ -44,6 +47,9 @@ pub(crate) struct LaneSender {
     stream: StreamId,
     outlet: Outlet,
     role: Role,
+    messages: Messages,
+    /// Frames of one event are formed in here, so that a call of a thousand needs no memory of its own for each.
+    forming: BytesMut,
     announcements: VecDeque<Announcement>,
     /// In the order of their sequences; sent again from the front after a failure.
     flight: VecDeque<InFlight>,
@@ -60,6 +66,8 @@ impl LaneSender {
         Self {
             stream: shared.stream_of(&address.topic, address.lane),
             role: Role::new(&settings, Instant::now(), shared.config.limits.repair_age),
+            messages: Messages::new(settings, shared.me),
+            forming: BytesMut::new(),
             address,
             settings,
             outlet,
@@ -179,18 +187,29 @@ impl LaneSender {
         while self.flight.len() < CALL_FRAMES_MAX / 2 {
             let Some(announcement) = self.announcements.pop_front() else { break };
             let frame = self.announce(announcement);
-            self.flight.push_back(InFlight { frame: OutFrame::new(frame), batch: None });
+            self.flight.push_back(InFlight { frame, batch: None });
         }
         self.count_expired();
         if self.flight.len() < CALL_FRAMES_MAX {
-            for batch in self.outlet.take(CALL_FRAMES_MAX - self.flight.len(), CALL_BYTES_MAX) {
-                self.form(batch);
+            let batches = self.outlet.take(CALL_FRAMES_MAX - self.flight.len(), CALL_BYTES_MAX);
+            if self.settings.framing == Framing::Each {
+                // No more than is needed: what is kept of it for repair is counted.
+                let bytes: usize = batches.iter().map(|batch| batch.builder.frame_bytes()).sum();
+                self.forming = BytesMut::with_capacity(bytes.min(FORMING_BYTES_MAX));
             }
+            let now = (Instant::now(), self.shared.config.clock.now_us());
+            batches.into_iter().for_each(|batch| self.form(now, batch));
+            self.forming = BytesMut::new();
         }
         if self.flight.is_empty() {
             return;
         }
-        let frames = self.flight.iter().map(|f| f.frame.clone()).collect();
+        let messages = &mut self.messages;
+        let message = |f: &InFlight| match &f.batch {
+            Some((_, receipt)) => messages.of(&f.frame, receipt.seq),
+            None => OutFrame::new(f.frame.clone()),
+        };
+        let frames = self.flight.iter().map(message).collect();
         let by = self.flight_deadline().map_or(by, |deadline| deadline.min(by));
         self.call = Some(self.shared.transport.publish(&self.address, frames, by));
     }
@@ -203,35 +222,35 @@ impl LaneSender {
                 frame
             }
             Announcement::Head { next, floor, fin, nonces } => {
-                codec::encode_head(&self.stamp(next, floor), fin, &nonces)
+                let sent_us = self.shared.config.clock.now_us();
+                codec::encode_head(&Stamp { sent_us, ..self.stamp(next, floor) }, fin, &nonces)
             }
         }
     }
 
     /// Gives a batch its sequences. From here on it is immutable, and can no longer be called back.
-    fn form(&mut self, mut batch: Batch) {
+    fn form(&mut self, (now, sent_us): (Instant, u64), mut batch: Batch) {
         let (records, seq) = (batch.builder.records(), self.role.next());
-        let stamp = self.stamp(seq, self.role.floor());
-        let frame = batch.builder.finish(&stamp, FrameType::Data);
+        let stamp = Stamp { sent_us, ..self.stamp(seq, self.role.floor()) };
+        let builder = std::mem::take(&mut batch.builder);
+        let frame = match self.settings.framing {
+            Framing::Batch => builder.into_frame(&stamp),
+            Framing::Each => builder.into_frame_of(&mut self.forming, &stamp),
+        };
         let share = self.shared.repair_share();
-        self.role.formed(Instant::now(), frame.clone(), records, share);
+        self.role.formed(now, frame.clone(), records, share);
         let durability = match self.settings.kind {
             TopicKind::Live => self.shared.transport.capabilities().live_durability,
             TopicKind::Log => Durability::Stored,
-        };
-        let frame = match batch.single.take() {
-            None => OutFrame::new(frame),
-            Some(single) if self.settings.wire == Wire::Plain => single.plain(),
-            Some(single) => single.framed(frame, &stamp),
         };
         let receipt = Receipt { source: self.shared.me, lane: self.address.lane, seq, durability };
         batch.count(records);
         self.flight.push_back(InFlight { frame, batch: Some((batch, receipt)) });
     }
 
+    /// Without the time.
     fn stamp(&self, seq: u64, floor: u64) -> Stamp {
-        let sent_us = self.shared.config.clock.now_us();
-        Stamp { source: self.shared.me, stream: self.stream, seq, floor, sent_us }
+        Stamp { source: self.shared.me, stream: self.stream, seq, floor, sent_us: 0 }
     }
 
     fn sent(&mut self, result: Result<(), PublishFailed>) {
@@ -239,19 +258,22 @@ impl LaneSender {
             Ok(()) => self.flight.len(),
             Err(failed) => failed.accepted.min(self.flight.len()),
         };
-        let (now, queue, mut settled) = (Instant::now(), &self.outlet.queue, 0);
+        let (now, queue) = (Instant::now(), &self.outlet.queue);
+        let (mut frames, mut settled) = (0, 0);
         for done in self.flight.drain(..accepted) {
             if let Some((batch, receipt)) = done.batch {
-                add(&self.shared.counters.frames_sent, 1);
                 self.role.settled(receipt.seq);
                 let events = batch.events() as u64;
-                add(&self.shared.counters.accepted, events);
+                (frames, settled) = (frames + 1, settled + events);
                 queue.meter.accepted(events, queue.waited(&batch, now));
                 batch.decide(Ok(receipt));
-                settled += events;
             }
         }
-        self.outlet.settle(settled);
+        if frames > 0 {
+            add(&self.shared.counters.frames_sent, frames);
+            add(&self.shared.counters.accepted, settled);
+            self.outlet.settle(settled);
+        }
         match result {
             Ok(()) => self.backoff = BACKOFF.0,
             Err(failed) => {

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use super::fate::{Fate, Receipt, Ticket};
 use super::meter::Publishing;
-use super::single::Single;
 use crate::codec::{FrameBuilder, HEADER_BYTES, RecordParts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lane;
@@ -41,8 +40,6 @@ pub(crate) struct Batch {
     formed: usize,
     /// What decides its lane.
     hash: u32,
-    /// What its message shows beside the frame, where it holds one event.
-    pub(crate) single: Option<Single>,
     fate: Arc<Fate>,
     home: Arc<Room>,
 }
@@ -205,7 +202,8 @@ impl Queue {
                     .help("the backend is slower than the publishers, or down; use `publish`, which waits, or raise `limits.memory_bytes`"));
             }
         }
-        self.append(record, cost, Instant::now() + self.timeout)
+        let now = Instant::now();
+        self.append(record, cost, now, now + self.timeout)
     }
 
     /// Queues a record as soon as there is room. The time that this takes is part of the time that a publish has.
@@ -217,16 +215,22 @@ impl Queue {
             Ok(Err(_)) => return Err(closed()),
             Err(_) => return Err(timed_out(self.timeout)),
         }
-        self.append(record, cost, deadline)
+        self.append(record, cost, Instant::now(), deadline)
     }
 
-    fn append(&self, record: &RecordParts<'_>, cost: usize, deadline: Instant) -> Result<Ticket> {
+    fn append(
+        &self,
+        record: &RecordParts<'_>,
+        cost: usize,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Ticket> {
         let hash = match self.deal {
             Deal::OneLane => 0,
             Deal::ByKey(without) => record.key.map_or(without, lane::hash),
         };
         let mut inner = lock(&self.inner);
-        let appended = self.append_locked(&mut inner, record, hash, cost, deadline);
+        let appended = self.append_locked(&mut inner, record, hash, cost, (now, deadline));
         drop(inner);
         match appended {
             Ok((ticket, wake)) => {
@@ -249,7 +253,7 @@ impl Queue {
         record: &RecordParts<'_>,
         hash: u32,
         cost: usize,
-        deadline: Instant,
+        (now, deadline): (Instant, Instant),
     ) -> Result<(Ticket, Option<Arc<Notify>>)> {
         if let Some(error) = &inner.closed {
             return Err(error.clone());
@@ -262,7 +266,7 @@ impl Queue {
                 .help("publish a reference to large data, or raise the backend's largest message"));
         }
         if inner.held {
-            let batch = self.batch(record, hash, cost, deadline)?;
+            let batch = self.batch(record, hash, cost, (now, deadline))?;
             let ticket = Ticket { fate: batch.fate.clone(), index: 0 };
             inner.undealt.push_back(batch);
             inner.undealt_in += 1;
@@ -288,7 +292,7 @@ impl Queue {
                 return Ok((ticket, None));
             }
             None => {
-                let batch = self.batch(record, hash, cost, deadline)?;
+                let batch = self.batch(record, hash, cost, (now, deadline))?;
                 let ticket = Ticket { fate: batch.fate.clone(), index: 0 };
                 lane.batches.push_back(batch);
                 ticket
@@ -299,18 +303,22 @@ impl Queue {
     }
 
     /// A batch that begins with this record.
-    fn batch(&self, record: &RecordParts<'_>, hash: u32, cost: usize, deadline: Instant) -> Result<Batch> {
+    fn batch(
+        &self,
+        record: &RecordParts<'_>,
+        hash: u32,
+        cost: usize,
+        (now, deadline): (Instant, Instant),
+    ) -> Result<Batch> {
         let mut builder = FrameBuilder::new();
         builder.push(record)?;
-        let each = self.settings.framing == Framing::Each;
         Ok(Batch {
             builder,
             deadline,
             room: cost,
-            sealed: deadline + self.timeout / 16 < Instant::now() + self.timeout,
+            sealed: deadline + self.timeout / 16 < now + self.timeout,
             formed: 0,
             hash,
-            single: each.then(|| Single::new(record, self.settings.wire)),
             fate: Arc::default(),
             home: self.room.clone(),
         })

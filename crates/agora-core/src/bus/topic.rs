@@ -211,8 +211,9 @@ impl TopicTask {
     }
 
     fn receive_all(&mut self, inbound: &mut Vec<Inbound>) {
+        let now = Instant::now();
         for message in inbound.drain(..) {
-            self.receive(message);
+            self.receive(now, message);
         }
     }
 
@@ -228,18 +229,18 @@ impl TopicTask {
         }
     }
 
-    fn receive(&mut self, inbound: Inbound) {
+    fn receive(&mut self, now: Instant, inbound: Inbound) {
         match inbound {
-            Inbound::Message(raw) => self.receive_message(raw),
+            Inbound::Message(raw) => self.receive_message(now, raw),
             Inbound::Dropped(_) => self.receiver.handle_dropped(),
             Inbound::Resubscribed => self.receiver.handle_resubscribed(),
         }
     }
 
-    fn receive_message(&mut self, raw: Raw) {
+    fn receive_message(&mut self, now: Instant, raw: Raw) {
         let counters = &self.shared.counters;
         match codec::parse(raw.payload.clone()) {
-            Parsed::Frame(frame) => self.receive_frame(frame),
+            Parsed::Frame(frame) => self.receive_frame(now, frame),
             Parsed::Unreadable { header, why } => {
                 add(&counters.rejected_unreadable, 1);
                 self.meter.rejected.unreadable.add(1);
@@ -250,7 +251,7 @@ impl TopicTask {
                 tracing::warn!(topic = %self.topic, source = %header.source, ?why, "a frame needs a newer version");
                 let (seq, end, bytes) = (range.start, range.end, FRAME_OVERHEAD_BYTES);
                 let piece = Piece { frame: None, seq, end, bytes };
-                self.receive_piece(header.source, header.floor, piece);
+                self.receive_piece(now, header.source, header.floor, piece);
             }
             Parsed::Corrupt(why) => {
                 add(&counters.rejected_corrupt, 1);
@@ -267,7 +268,7 @@ impl TopicTask {
         }
     }
 
-    fn receive_frame(&mut self, frame: Frame) {
+    fn receive_frame(&mut self, now: Instant, frame: Frame) {
         let header = frame.header().clone();
         let counters = &self.shared.counters;
         if header.stream != self.stream {
@@ -281,11 +282,10 @@ impl TopicTask {
                 let (seq, end) = (frame.seq(), frame.end());
                 let bytes = frame.bytes().len() + FRAME_OVERHEAD_BYTES;
                 let piece = Piece { frame: Some(Arc::new(frame)), seq, end, bytes };
-                self.receive_piece(header.source, header.floor, piece);
+                self.receive_piece(now, header.source, header.floor, piece);
             }
             FrameType::Head => {
                 let Some(head) = frame.head() else { return };
-                let now = Instant::now();
                 self.receiver.handle_head(
                     now,
                     header.source,
@@ -302,10 +302,10 @@ impl TopicTask {
         }
     }
 
-    fn receive_piece(&mut self, source: SourceId, floor: u64, piece: Piece) {
+    fn receive_piece(&mut self, now: Instant, source: SourceId, floor: u64, piece: Piece) {
         let events = piece.end - piece.seq;
         let (counters, meter) = (&self.shared.counters, &self.meter);
-        match self.receiver.handle_frame(Instant::now(), source, floor, piece) {
+        match self.receiver.handle_frame(now, source, floor, piece) {
             Seen::New { late: true } => {
                 add(&counters.repaired, events);
                 meter.repaired.add(events);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::body::{self, Body};
 use super::header::{FrameType, HEADER_BYTES, Stamp, seal};
@@ -18,6 +18,9 @@ use crate::limits::{
 /// Up to this size a frame is copied out of the builder, which keeps its buffer; a larger one takes the buffer
 /// along.
 const COPY_BYTES_MAX: usize = FRAME_BYTES_TARGET + (16 << 10);
+
+/// The room for the key and the front of the first event, where nothing is known of them.
+const FIRST_BYTES: usize = 64;
 
 /// One event, encoded, as [`FrameBuilder::push`] takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub struct RecordParts<'a> {
 ///
 /// An error leaves it as it was.
 pub struct FrameBuilder {
-    /// The frame so far, with room for the header in front.
+    /// The frame so far, with room for the header in front. Empty before the first event.
     bytes: Vec<u8>,
     kinds: Vec<Kind>,
     /// The index of the kind of the last record.
@@ -85,7 +88,7 @@ struct Front<'a> {
 impl FrameBuilder {
     /// An empty builder.
     pub fn new() -> Self {
-        Self { bytes: vec![0; HEADER_BYTES], kinds: Vec::new(), kind: 0, records: 0 }
+        Self { bytes: Vec::new(), kinds: Vec::new(), kind: 0, records: 0 }
     }
 
     /// Adds an event that is encoded already.
@@ -150,7 +153,7 @@ impl FrameBuilder {
 
     /// The size of the frame if it were formed now.
     pub fn frame_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len().max(HEADER_BYTES)
     }
 
     /// Should this record still go into this frame? Everything fits an empty one; after that the targets of
@@ -174,9 +177,7 @@ impl FrameBuilder {
     /// frame `stamp.seq` is the number of the first event. An empty builder forms a frame that every receiver
     /// refuses; do not.
     pub fn finish(&mut self, stamp: &Stamp, frame_type: FrameType) -> Bytes {
-        debug_assert!(self.records > 0 && frame_type != FrameType::Head);
-        debug_assert!(frame_type == FrameType::Control || stamp.seq > 0);
-        seal(&mut self.bytes, stamp, frame_type, 64, self.records);
+        self.seal(stamp, frame_type);
         let frame = if self.bytes.len() <= COPY_BYTES_MAX {
             // The copy has exactly the size of the frame: frames are kept for repair, and memory that is kept with
             // them and not used would be counted by nobody.
@@ -184,12 +185,31 @@ impl FrameBuilder {
             self.bytes.truncate(HEADER_BYTES);
             frame
         } else {
-            Bytes::from(std::mem::replace(&mut self.bytes, vec![0; HEADER_BYTES]).into_boxed_slice())
+            Bytes::from(std::mem::take(&mut self.bytes).into_boxed_slice())
         };
         self.kinds.clear();
         self.kind = 0;
         self.records = 0;
         frame
+    }
+
+    /// Forms a data frame of what is the builder's own memory by now, cut to its size.
+    pub(crate) fn into_frame(mut self, stamp: &Stamp) -> Bytes {
+        self.seal(stamp, FrameType::Data);
+        Bytes::from(self.bytes.into_boxed_slice())
+    }
+
+    /// Forms a data frame at the end of a memory that it shares with others, which stays as long as any of them is kept.
+    pub(crate) fn into_frame_of(mut self, memory: &mut BytesMut, stamp: &Stamp) -> Bytes {
+        self.seal(stamp, FrameType::Data);
+        memory.extend_from_slice(&self.bytes);
+        memory.split().freeze()
+    }
+
+    fn seal(&mut self, stamp: &Stamp, frame_type: FrameType) {
+        debug_assert!(self.records > 0 && frame_type != FrameType::Head);
+        debug_assert!(frame_type == FrameType::Control || stamp.seq > 0);
+        seal(&mut self.bytes, stamp, frame_type, 64, self.records);
     }
 
     #[inline]
@@ -199,6 +219,10 @@ impl FrameBuilder {
         size_hint: usize,
         body: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
+        if self.bytes.is_empty() {
+            self.bytes.reserve(HEADER_BYTES + FIRST_BYTES + size_hint);
+            self.bytes.resize(HEADER_BYTES, 0);
+        }
         let before = Before { bytes: self.bytes.len(), kind: self.kind, kinds: self.kinds.len() };
         let appended = self.append_front(front, size_hint).and_then(|()| self.append_body(body));
         match appended {
@@ -223,7 +247,7 @@ impl FrameBuilder {
         check_size("body", size_hint, BODY_BYTES_MAX)?;
         let key_bytes = front.key.map_or(0, <[u8]>::len);
         check_size("key", key_bytes, KEY_BYTES_MAX)?;
-        self.bytes.reserve(64 + key_bytes + size_hint);
+        self.make_room(64 + key_bytes + size_hint);
         let at = self.bytes.len();
         self.bytes.push(0);
         let mut flags = self.append_kind(front)?;
@@ -245,6 +269,18 @@ impl FrameBuilder {
         }
         self.bytes[at] = flags;
         Ok(())
+    }
+
+    /// A frame that has more than one event will probably have many: it grows in few and large steps.
+    #[inline]
+    fn make_room(&mut self, more: usize) {
+        if self.bytes.capacity() - self.bytes.len() < more {
+            let step = match self.records {
+                0 => 0,
+                _ => (self.bytes.len() * 3).min(FRAME_BYTES_TARGET.saturating_sub(self.bytes.len())),
+            };
+            self.bytes.reserve_exact(more.max(step));
+        }
     }
 
     /// Names the kind in the shortest way, and returns the flag that says which.

@@ -110,6 +110,13 @@ impl Header {
             .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
+    /// The header of a frame of one's own, which needs no check. `None` where the bytes are no frame, by their first bytes
+    /// and their length.
+    pub fn peek(frame: &[u8]) -> Option<Self> {
+        let header = Self::read(frame.first_chunk().filter(|_| frame.starts_with(&MAGIC))?);
+        (header.frame_bytes as usize == frame.len()).then_some(header)
+    }
+
     /// Reads the 64 bytes as they stand, without judging them.
     pub(super) fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
         let seq = u64_at(bytes, 48);

@@ -27,7 +27,8 @@ pub use control::{Ask, Control, FinalHead, Heartbeat, Hello, Leave, Observer, To
 pub use frame::{Frame, RecordCursor, Records};
 pub use head::{Head, encode_head};
 pub use header::{FrameType, HEADER_BYTES, Header, MAGIC, Stamp, VERSION};
-pub use parse::{Corrupt, Parsed, Unreadable, parse};
+pub use parse::{Corrupt, Parsed, Unreadable, begins_like_frame, parse};
+pub(crate) use record::first_record;
 pub use record::{Record, RecordRef};
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl fmt::Display for Corrupt {
 /// A frame is checked as a whole, in one pass; what is allocated is at most a list of its kinds and of the nonces
 /// of a head.
 pub fn parse(bytes: Bytes) -> Parsed {
-    if bytes.first_chunk() != Some(&MAGIC) {
+    if !begins_like_frame(&bytes) {
         return Parsed::Foreign(bytes);
     }
     let header = match check_frozen(&bytes) {
@@ -104,6 +104,12 @@ pub fn parse(bytes: Bytes) -> Parsed {
         }),
         Err(why) => Parsed::Unreadable { header, why },
     }
+}
+
+/// Does a message begin with the magic bytes of a frame? Then nothing beside it is needed to read it, or to know that it
+/// is damaged.
+pub fn begins_like_frame(bytes: &[u8]) -> bool {
+    bytes.first_chunk() == Some(&MAGIC)
 }
 
 /// What holds for every version: the sizes, the checksum, and numbers that do not overflow.

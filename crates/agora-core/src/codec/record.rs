@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::frame::Frame;
-use super::header::{FrameType, Header};
-use super::walk::{Kind, Place, RESYNC};
+use super::header::{FrameType, HEADER_BYTES, Header};
+use super::walk::{Kind, Place, RESYNC, Span, Walk};
 use crate::event::{DecodeError, Event};
 use crate::id::SourceId;
 
@@ -132,6 +134,28 @@ impl fmt::Debug for RecordRef<'_> {
             .field("body_bytes", &self.body().len())
             .finish()
     }
+}
+
+/// The parts of the first event of a frame of one's own, which share it.
+#[derive(Debug)]
+pub(crate) struct FirstRecord {
+    pub(crate) kind: Bytes,
+    pub(crate) version: u16,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) body: Bytes,
+}
+
+/// The first event of a data frame that was formed here, and needs no check. `None` where it is none.
+pub(crate) fn first_record(frame: &Bytes) -> Option<FirstRecord> {
+    let mut kind = Kind::default();
+    let define = |defined| {
+        kind = defined;
+        Ok(())
+    };
+    let place = Walk::new(HEADER_BYTES as u32).step(frame, define).ok()?;
+    let part = |span: Span| frame.slice_ref(span.of(frame));
+    let key = (place.key.at != 0).then(|| part(place.key));
+    Some(FirstRecord { kind: part(kind.name), version: kind.version, key, body: part(place.body) })
 }
 
 /// One event of a frame. Owned and cheap to clone: it shares the frame.

@@ -31,7 +31,12 @@ impl Outstanding {
 
     /// The frame that begins with `seq` was accepted, or was given up and will not be sent again.
     pub fn settled(&mut self, seq: u64) {
-        self.unsettled.retain(|unsettled| *unsettled != seq);
+        // Nearly always the oldest: to look at all of a call of a thousand frames for each of them took longer than sending.
+        if self.unsettled.front() == Some(&seq) {
+            self.unsettled.pop_front();
+        } else {
+            self.unsettled.retain(|unsettled| *unsettled != seq);
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! and to another one when that has passed (NATS, Redis, a space in memory). By **lane**: each lane belongs to one
 //! member, which the backend takes back in an orderly way (Kafka; a space in memory where it is asked to).
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -131,6 +133,31 @@ pub trait GroupInbox: Send {
     /// # Cancel safety
     /// Dropped before it ends, it may have been settled.
     fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>>;
+
+    /// Settles several records, in this order, and answers for each as [`settle`](GroupInbox::settle) does. A backend that
+    /// can say many things at once, or needs one answer for all of them, does so here.
+    ///
+    /// # Cancel safety
+    /// Dropped before it ends, each may have been settled.
+    fn settle_all(&self, words: Vec<(Token, Settle)>) -> BoxFuture<Vec<Result<()>>> {
+        // Begun in their order; a slow one keeps no other from its answer.
+        let mut settling: Vec<_> =
+            words.into_iter().map(|(token, how)| (self.settle(token, how), None)).collect();
+        Box::pin(async move {
+            poll_fn(|cx| {
+                let mut is_done = true;
+                for (settling, answer) in settling.iter_mut().filter(|(_, answer)| answer.is_none()) {
+                    match settling.as_mut().poll(cx) {
+                        Poll::Ready(result) => *answer = Some(result),
+                        Poll::Pending => is_done = false,
+                    }
+                }
+                if is_done { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            settling.into_iter().filter_map(|(_, answer)| answer).collect()
+        })
+    }
 
     /// Leaves the group in an orderly way: what is held is released.
     ///

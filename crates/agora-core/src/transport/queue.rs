@@ -44,22 +44,30 @@ impl InboxQueue {
 
     /// Takes a message, or counts it as dropped where there is no room.
     pub fn push(&self, message: Raw) {
+        self.push_all(std::iter::once(message));
+    }
+
+    /// Takes messages, each as [`push`](Self::push) does, and wakes the reader once. Nobody can read while they are taken, so
+    /// they should be few, and here already.
+    pub fn push_all(&self, messages: impl Iterator<Item = Raw>) {
         let mut state = self.state();
-        if state.ended.is_some() {
-            return;
-        }
-        let size = size_of(&message);
-        let fits =
-            state.messages == 0 || state.messages < self.messages_max && state.bytes + size <= self.bytes_max;
-        if fits {
-            state.messages += 1;
-            state.bytes += size;
-            state.waiting.push_back(Inbound::Message(message));
-        } else if let Some(Inbound::Dropped(Some(count))) = state.waiting.back_mut() {
-            // There is at most one such mark between two messages, so the marks are bounded by the messages.
-            *count += 1;
-        } else {
-            state.waiting.push_back(Inbound::Dropped(Some(1)));
+        for message in messages {
+            if state.ended.is_some() {
+                return;
+            }
+            let size = size_of(&message);
+            let fits = state.messages == 0
+                || state.messages < self.messages_max && state.bytes + size <= self.bytes_max;
+            if fits {
+                state.messages += 1;
+                state.bytes += size;
+                state.waiting.push_back(Inbound::Message(message));
+            } else if let Some(Inbound::Dropped(Some(count))) = state.waiting.back_mut() {
+                // There is at most one such mark between two messages, so the marks are bounded by the messages.
+                *count += 1;
+            } else {
+                state.waiting.push_back(Inbound::Dropped(Some(1)));
+            }
         }
         drop(state);
         self.filled.notify_one();

@@ -10,7 +10,7 @@ use agora_core::transport::{BoxFuture, FromGroup, GroupInbox, GroupSpec, Positio
 use agora_core::{ErrorKind, Result};
 use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::consumer::Info;
-use async_nats::{Message, Subscriber};
+use async_nats::{Message, Subject, Subscriber};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -122,7 +122,7 @@ impl Member {
             self.retention.told.store(true, Ordering::Release);
             self.waiting.push_back((None, FromGroup::Trimmed { lane: 0, records: Some(passed) }));
         }
-        let reply = message.reply.map(|reply| reply.to_string()).unwrap_or_default();
+        let reply = message.reply.clone().unwrap_or_else(|| Subject::from_static(""));
         let Terms { lease, promise, .. } = self.terms;
         let token = lock(&self.held).arrive(meta.at, reply, self.seen_empty, lease, promise);
         let record = FromGroup::Message {
@@ -188,7 +188,7 @@ impl Member {
     }
 
     /// Gives back what was given out and what is on its way. Where to.
-    fn release(&mut self) -> Vec<String> {
+    fn release(&mut self) -> Vec<Subject> {
         if !self.pull.session.is_over() {
             self.take_in();
         }
@@ -220,7 +220,7 @@ async fn keep(session: Arc<Session>, held: Arc<Mutex<Held>>, terms: Terms) {
 }
 
 /// Says something of a record, and waits until the server has heard it.
-async fn say(session: &Session, reply: String, word: &'static [u8]) -> Result<()> {
+async fn say(session: &Session, reply: Subject, word: &'static [u8]) -> Result<()> {
     match session.client.request(reply, Bytes::from_static(word)).await {
         Ok(_) => Ok(()),
         Err(cause) => Err(match cause.kind() {
@@ -228,6 +228,65 @@ async fn say(session: &Session, reply: String, word: &'static [u8]) -> Result<()
             RequestErrorKind::NoResponders => error(ErrorKind::Unreachable, "the group does not answer"),
             _ => lost(),
         }),
+    }
+}
+
+/// The way to settle what a member holds.
+struct Settling {
+    shared: Arc<Shared>,
+    session: Arc<Session>,
+    held: Arc<Mutex<Held>>,
+    terms: Terms,
+}
+
+impl Settling {
+    /// Says all of it, and waits for the answer to the last word: a consumer hears what comes over one connection in its
+    /// order, so that this one answers for all.
+    async fn run(&self, words: &[(Token, Settle)]) -> Vec<Result<()>> {
+        let begun = Instant::now();
+        let mut answers = Vec::with_capacity(words.len());
+        {
+            let mut held = lock(&self.held);
+            for (token, _) in words {
+                answers.push(match () {
+                    () if self.shared.is_closed() => Err(closed()),
+                    () if self.session.is_over() => Err(void()),
+                    () => held.reply(*token, begun).ok_or_else(void),
+                });
+            }
+        }
+        let last = answers.iter().rposition(Result::is_ok);
+        let mut heard = Ok(());
+        for (at, (_, how)) in words.iter().enumerate() {
+            let Some(Ok(reply)) = answers.get(at) else { continue };
+            let (reply, word) = (reply.clone(), word(*how));
+            heard = match last {
+                Some(last) if last == at => say(&self.session, reply, word).await,
+                _ => self.session.client.publish(reply, Bytes::from_static(word)).await.map_err(|_| lost()),
+            };
+            if heard.is_err() {
+                break;
+            }
+        }
+        let mut held = lock(&self.held);
+        let answered = words.iter().zip(answers).map(|((token, how), reply)| {
+            reply?;
+            heard.clone()?;
+            match how {
+                Settle::Extend => held.extend(*token, begun, self.terms.lease, self.terms.promise),
+                Settle::Ack | Settle::Release => held.remove(*token),
+            }
+            Ok(())
+        });
+        answered.collect()
+    }
+}
+
+fn word(how: Settle) -> &'static [u8] {
+    match how {
+        Settle::Ack => ACK,
+        Settle::Extend => PROGRESS,
+        Settle::Release => RELEASE,
     }
 }
 
@@ -258,8 +317,9 @@ impl GroupInbox for Member {
                 return Ok(());
             }
             // With enough to do, it takes in all the same what it has asked for before.
+            // Half of it at least: a question for each record would cost as much as the record.
             let (wanted, asked) = (records_max.min(ASK_MAX), self.waiting.len() + self.pull.asked());
-            if asked < wanted && self.pull.ask(wanted - asked, None).await.is_err() {
+            if asked < wanted.div_ceil(2) && self.pull.ask(wanted - asked, None).await.is_err() {
                 self.is_over = true;
                 continue;
             }
@@ -275,32 +335,20 @@ impl GroupInbox for Member {
     }
 
     fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>> {
-        let (shared, session, held) =
-            (Arc::clone(&self.shared), Arc::clone(&self.pull.session), Arc::clone(&self.held));
-        let terms = self.terms;
+        let settling = self.settle_all(vec![(token, how)]);
+        Box::pin(async move { settling.await.pop().unwrap_or_else(|| Err(lost())) })
+    }
+
+    fn settle_all(&self, words: Vec<(Token, Settle)>) -> BoxFuture<Vec<Result<()>>> {
+        let settling = Settling {
+            shared: Arc::clone(&self.shared),
+            session: Arc::clone(&self.pull.session),
+            held: Arc::clone(&self.held),
+            terms: self.terms,
+        };
         Box::pin(async move {
-            let settled = async {
-                if shared.is_closed() {
-                    return Err(closed());
-                }
-                if session.is_over() {
-                    return Err(void());
-                }
-                let begun = Instant::now();
-                let reply = lock(&held).reply(token, begun).ok_or_else(void)?;
-                let word = match how {
-                    Settle::Ack => ACK,
-                    Settle::Extend => PROGRESS,
-                    Settle::Release => RELEASE,
-                };
-                say(&session, reply, word).await?;
-                match how {
-                    Settle::Extend => lock(&held).extend(token, begun, terms.lease, terms.promise),
-                    Settle::Ack | Settle::Release => lock(&held).remove(token),
-                }
-                Ok(())
-            };
-            settled.await.map_err(|error| error.operation("settle"))
+            let answers = settling.run(&words).await;
+            answers.into_iter().map(|answer| answer.map_err(|error| error.operation("settle"))).collect()
         })
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use agora_core::codec::{FrameType, Parsed, parse};
+use agora_core::codec::{FrameType, Header};
 use agora_core::transport::OutFrame;
 use bytes::Bytes;
 
@@ -35,10 +35,9 @@ impl Ids {
 
     /// The identity of a message.
     pub(super) fn of(&mut self, frame: &OutFrame) -> String {
-        if let Parsed::Frame(frame) = parse(frame.payload.clone())
-            && frame.frame_type() == FrameType::Data
+        if let Some(header) = Header::peek(&frame.payload)
+            && header.frame_type() == Some(FrameType::Data)
         {
-            let header = frame.header();
             let (source, stream) = (header.source, header.stream);
             return format!("{}-{:x}-{:x}-{}", source.node, source.incarnation.0, stream.0, header.seq);
         }

@@ -5,17 +5,19 @@
 //! messages were stored, and the engine sends the others again, in their order. The server stores none of them twice,
 //! because each keeps its identity.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use agora_core::id::TopicName;
 use agora_core::transport::{OutFrame, PublishFailed};
 use agora_core::{Error, ErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
-use async_nats::{Message, StatusCode, Subscriber};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt, poll};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -34,7 +36,7 @@ pub const IN_FLIGHT_MAX: usize = 1024;
 /// Sends what comes, until nothing can come any more.
 pub(super) async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Call>) {
     let mut sender = Sender {
-        subject: names::log_subject(&shared.cluster, &topic),
+        subject: names::log_subject(&shared.cluster, &topic).into(),
         shared,
         topic,
         ids: None,
@@ -52,7 +54,7 @@ pub(super) async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::
 struct Sender {
     shared: Arc<Shared>,
     topic: TopicName,
-    subject: String,
+    subject: Subject,
     ids: Option<Ids>,
     way: Option<Way>,
     number: u64,
@@ -166,7 +168,7 @@ impl<'a> Flight<'a> {
         self.handed.len() - self.settled
     }
 
-    async fn run(&mut self, way: &mut Way, subject: &str, ids: &mut Ids) -> Result<(), PublishFailed> {
+    async fn run(&mut self, way: &mut Way, subject: &Subject, ids: &mut Ids) -> Result<(), PublishFailed> {
         let total = self.call.frames.len();
         loop {
             while self.failed.is_none() && self.handed.len() < total && self.in_flight() < IN_FLIGHT_MAX {
@@ -200,7 +202,7 @@ impl<'a> Flight<'a> {
     }
 
     /// Gives the next message to the client.
-    async fn hand_over(&mut self, way: &Way, subject: &str, ids: &mut Ids) -> Result<(), Error> {
+    async fn hand_over(&mut self, way: &Way, subject: &Subject, ids: &mut Ids) -> Result<(), Error> {
         let at = self.handed.len();
         let frame = &self.call.frames[at];
         let id = ids.of(frame);
@@ -216,7 +218,7 @@ impl<'a> Flight<'a> {
     async fn send(
         &self,
         way: &Way,
-        subject: &str,
+        subject: &Subject,
         frame: &OutFrame,
         at: usize,
         id: &str,
@@ -233,16 +235,18 @@ impl<'a> Flight<'a> {
         let reply = format!("{}.{}.{at}", way.inbox, self.number);
         let (headers, payload) = (dress.headers.unwrap_or_default(), frame.payload.clone());
         let client = &way.session.client;
-        let sending = client.publish_with_reply_and_headers(subject.to_owned(), reply, headers, payload);
+        let sending = client.publish_with_reply_and_headers(subject.clone(), reply, headers, payload);
+        let mut sending = pin!(sending.map_err(|_| {
+            way.session.end("the connection was lost");
+            gone()
+        }));
+        // Nearly always there is room, and a deadline would cost more than the sending.
+        if let Poll::Ready(sent) = poll!(sending.as_mut()) {
+            return sent;
+        }
         tokio::select! {
             biased;
-            sent = timeout_at(self.call.by, sending) => match sent {
-                Ok(sent) => sent.map_err(|_| {
-                    way.session.end("the connection was lost");
-                    gone()
-                }),
-                Err(_) => Err(late()),
-            },
+            sent = timeout_at(self.call.by, sending) => sent.unwrap_or_else(|_| Err(late())),
             () = way.session.over() => Err(gone()),
         }
     }

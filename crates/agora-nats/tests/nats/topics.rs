@@ -91,7 +91,7 @@ async fn what_a_native_tool_stores_is_read_and_what_it_reads_is_ours() {
     assert_eq!(read_all(&transport, &log).await, ["by a stranger", "2"]);
     let stream = jetstream.get_stream(stream_name("agora", &cluster(), &log).unwrap()).await.unwrap();
     let ours = stream.get_raw_message(2).await.unwrap();
-    assert_eq!(ours.headers.get("agora-key").unwrap().as_str(), "account/7");
+    assert_eq!(ours.headers.get("agora").unwrap().as_str(), "key=account/7");
 }
 
 #[tokio::test(flavor = "multi_thread")]

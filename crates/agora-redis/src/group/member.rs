@@ -8,21 +8,24 @@ use agora_core::id::TopicName;
 use agora_core::transport::{BoxFuture, FromGroup, GroupInbox, GroupSpec, Raw, Settle, Token};
 use agora_core::{ErrorKind, Result};
 use async_trait::async_trait;
-use redis::{Value, cmd};
+use redis::{Pipeline, Value, cmd};
 use tokio::time::{Instant, sleep_until};
 
 use super::leave::{leave, leave_later};
-use super::scripts::TAKE;
+use super::scripts;
 use super::settle::Settling;
 use super::{ABSENT_AFTER, member_name, millis};
-use crate::call::{Connection, ask, bytes, list, number, text};
+use crate::call::{Connection, ask, bytes, checked, list, number, text};
 use crate::error::{Failure, closed, odd};
+use crate::log::{Entry, read_of_stream};
 use crate::place::Id;
 use crate::record;
 use crate::shared::{Shared, lock};
 
-/// The most records that are taken at once: with the largest frames, 68 MiB.
-const TAKE_MAX: usize = 64;
+/// The least and the most that are taken at once: 4 MiB of what came last. The least are 68 MiB where all of them are the
+/// largest frames; the most are 272 MiB where such come behind very small ones, once.
+const TAKE: (usize, usize) = (64, 256);
+const TAKE_BYTES: usize = 4 << 20;
 /// How often a member looks for what was given back or whose lease has ended. So long a released record may lie.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -45,6 +48,8 @@ pub(super) struct Member {
     last: String,
     /// From where on pending entries are looked at.
     from: String,
+    /// The most records that are taken at once.
+    take_max: usize,
     /// How many missing records were told that the server has written down: below zero, an unknown number.
     told: i64,
     /// There may be something to take.
@@ -78,6 +83,7 @@ impl Member {
             waiting: VecDeque::new(),
             last: "0-0".into(),
             from: "-".into(),
+            take_max: TAKE.0,
             told: 0,
             look: true,
             look_at: Instant::now(),
@@ -88,11 +94,22 @@ impl Member {
 
     fn take(&self, room: usize) -> BoxFuture<Result<Taken, Failure>> {
         let (shared, topic) = (Arc::clone(&self.shared), self.topic.clone());
-        let mut command = cmd("EVAL");
-        command.arg(TAKE).arg(2).arg(&self.stream).arg(self.shared.names.settings(&self.topic));
+        let mut commands = Pipeline::new();
+        commands.cmd("MULTI");
+        let command = commands.cmd("EVAL");
+        command.arg(scripts::TAKE).arg(2).arg(&self.stream).arg(self.shared.names.settings(&self.topic));
         command.arg(&self.group).arg(&self.me).arg(room).arg(millis(self.lease)).arg(&self.from);
         command.arg(millis(ABSENT_AFTER)).arg(self.told);
-        Box::pin(async move { read(shared.call(Some(&topic), &command).await?) })
+        if room > 0 {
+            let command = commands.cmd("XREADGROUP").arg("GROUP").arg(&self.group).arg(&self.me);
+            command.arg("COUNT").arg(room).arg("STREAMS").arg(&self.stream).arg(">");
+        }
+        commands.cmd("EXEC");
+        Box::pin(async move {
+            let mut answers = shared.call_all(Some(&topic), &commands).await?.into_iter();
+            let mut answer = || answers.next().map(checked).unwrap_or(Ok(Value::Nil));
+            read(answer()?, answer()?)
+        })
     }
 
     /// Waits for something behind what was given out last. That it is there is all that matters here: who gets it is
@@ -128,6 +145,10 @@ impl Member {
                 self.waiting.push_back(FromGroup::Trimmed { lane: 0, records });
             }
         }
+        if !taken.records.is_empty() {
+            let bytes: usize = taken.records.iter().map(|(_, raw, _)| raw.payload.len()).sum();
+            self.take_max = (TAKE_BYTES / (bytes / taken.records.len()).max(1)).clamp(TAKE.0, TAKE.1);
+        }
         let mut held = lock(&self.settling.held);
         for (id, raw, attempt) in taken.records {
             let token = held.give(id);
@@ -137,12 +158,12 @@ impl Member {
 
     /// Extends what was given out to this member, and was not taken from it yet.
     fn keep_waiting(&self) {
-        for one in &self.waiting {
-            if let FromGroup::Message { token, .. } = one {
-                // Said in the call already. Whether it was still this member's shows when it is settled.
-                drop(self.settling.settle(*token, Settle::Extend));
-            }
-        }
+        let waiting = self.waiting.iter().filter_map(|one| match one {
+            FromGroup::Message { token, .. } => Some((*token, Settle::Extend)),
+            _ => None,
+        });
+        // Said in the call already. Whether it was still this member's shows when it is settled.
+        drop(self.settling.settle_all(waiting.collect()));
     }
 
     /// After a failure: nothing more can be known of what is held.
@@ -177,27 +198,29 @@ impl Member {
     }
 }
 
-fn read(answer: Value) -> Result<Taken, Failure> {
+/// What was taken over, and what was read for the first time.
+fn read(answer: Value, new: Value) -> Result<Taken, Failure> {
     let mut parts = list(answer)?.into_iter();
     let mut part = || parts.next().unwrap_or_default();
     let missing = match part() {
         Value::Int(missing) => Some(missing).filter(|missing| *missing >= 0),
         _ => return Err(odd("no number of missing records")),
     };
-    let (last, from, found) = (text(part())?, text(part())?, list(part())?);
-    let mut records = Vec::with_capacity(found.len());
+    let (mut last, from, found) = (text(part())?, text(part())?, list(part())?);
+    let new = read_of_stream(new)?;
+    let mut records = Vec::with_capacity(found.len() + new.len());
     for one in found {
         let mut parts = list(one)?.into_iter();
         let mut part = || parts.next().unwrap_or_default();
         let id =
             bytes(part())?.as_deref().and_then(Id::parse).ok_or_else(|| odd("a record without a place"))?;
-        let mut fields = Vec::new();
-        let mut words = list(part())?.into_iter();
-        while let (Some(name), Some(value)) = (words.next(), words.next()) {
-            fields.push((bytes(name)?.unwrap_or_default(), bytes(value)?.unwrap_or_default()));
-        }
+        let fields = record::fields(part())?;
         let attempt = number(part())?.unwrap_or(1);
         records.push((id, record::read(id, fields).0, u32::try_from(attempt).unwrap_or(u32::MAX).max(1)));
+    }
+    for Entry { id, raw, .. } in new {
+        last = id.to_string();
+        records.push((id, raw, 1));
     }
     Ok(Taken { missing, last, from, records })
 }
@@ -222,7 +245,7 @@ impl GroupInbox for Member {
             if self.taking.is_none() && is_due {
                 // Somebody has asked for what waits here, and has gone: it stays this member's until it is taken.
                 self.keep_waiting();
-                let room = if self.waiting.is_empty() { records_max.min(TAKE_MAX) } else { 0 };
+                let room = if self.waiting.is_empty() { records_max.min(self.take_max) } else { 0 };
                 self.taking = Some(self.take(room));
             }
             if let Some(taking) = &mut self.taking {
@@ -265,7 +288,12 @@ impl GroupInbox for Member {
     }
 
     fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>> {
-        self.settling.settle(token, how)
+        let settling = self.settling.settle_all(vec![(token, how)]);
+        Box::pin(async move { settling.await.pop().unwrap_or_else(|| Err(closed())) })
+    }
+
+    fn settle_all(&self, words: Vec<(Token, Settle)>) -> BoxFuture<Vec<Result<()>>> {
+        self.settling.settle_all(words)
     }
 
     async fn leave(mut self: Box<Self>) -> Result<()> {

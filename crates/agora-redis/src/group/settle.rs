@@ -15,10 +15,11 @@ use crate::error::{Failure, closed, error, odd};
 use crate::place::Id;
 use crate::shared::{Shared, lock};
 
-/// The most settlements that wait for the server. A further one is refused with `QueueFull`, and may be tried again.
+/// The most calls that wait for the server. A further one is refused with `QueueFull`, and may be tried again.
 const QUEUE_MAX: usize = 4096;
-/// The most that are sent at once.
-const BATCH_MAX: usize = 256;
+/// The most calls that are looked at together, and the most settlements that are sent at once.
+const CALLS_MAX: usize = 256;
+const BATCH_MAX: usize = 512;
 
 /// What a member holds: each record has the token that was given out last.
 #[derive(Default)]
@@ -55,7 +56,12 @@ struct Word {
     token: Token,
     id: Id,
     how: Settle,
-    done: oneshot::Sender<Result<()>>,
+}
+
+/// What was said in one call.
+struct Call {
+    words: Vec<Word>,
+    done: oneshot::Sender<Vec<Result<()>>>,
 }
 
 /// The settling of one member.
@@ -63,16 +69,16 @@ struct Word {
 pub(super) struct Settling {
     shared: Arc<Shared>,
     pub(super) held: Arc<Mutex<Held>>,
-    words: mpsc::Sender<Word>,
+    calls: mpsc::Sender<Call>,
     /// Something was given back, by this member or another of this process.
     pub(super) released: Arc<Notify>,
 }
 
 impl Settling {
     pub(super) fn start(shared: &Arc<Shared>, topic: &TopicName, group: &str, me: &str) -> Self {
-        let (words, received) = mpsc::channel(QUEUE_MAX);
+        let (calls, received) = mpsc::channel(QUEUE_MAX);
         let (held, released) = (Arc::default(), Arc::new(Notify::new()));
-        let settling = Self { shared: Arc::clone(shared), held, words, released };
+        let settling = Self { shared: Arc::clone(shared), held, calls, released };
         let task = Task {
             shared: Arc::clone(shared),
             topic: topic.clone(),
@@ -86,32 +92,51 @@ impl Settling {
         settling
     }
 
-    pub(super) fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>> {
-        let (done, answer) = oneshot::channel();
-        let queued = self.queue(token, how, done);
+    /// Queued when this returns.
+    pub(super) fn settle_all(&self, words: Vec<(Token, Settle)>) -> BoxFuture<Vec<Result<()>>> {
+        let (mut good, mut is_held) = (Vec::with_capacity(words.len()), Vec::with_capacity(words.len()));
+        {
+            let held = lock(&self.held);
+            for (token, how) in words {
+                let place = held.place_of(token);
+                is_held.push(place.is_some());
+                good.extend(place.map(|id| Word { token, id, how }));
+            }
+        }
+        let (count, queued) = (good.len(), self.queue(good));
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let answered = async {
-                queued?;
-                answer.await.unwrap_or_else(|_| Err(closed()))
-            };
-            tokio::select! {
+            let answered = async { queued?.await.map_err(|_| closed()) };
+            let answers = tokio::select! {
                 biased;
                 () = shared.ended() => Err(closed()),
-                answer = answered => answer,
-            }
-            .map_err(|error| error.operation("settle"))
+                answers = answered => answers,
+            };
+            let mut answers = answers.unwrap_or_else(|error: Error| vec![Err(error); count]).into_iter();
+            let mut answer = |is_held| match is_held {
+                true => answers.next().unwrap_or_else(|| Err(closed())),
+                false => Err(void()),
+            };
+            is_held
+                .into_iter()
+                .map(|is_held| answer(is_held).map_err(|error| error.operation("settle")))
+                .collect()
         })
     }
 
-    fn queue(&self, token: Token, how: Settle, done: oneshot::Sender<Result<()>>) -> Result<()> {
-        let id = lock(&self.held).place_of(token).ok_or_else(void)?;
-        self.words.try_send(Word { token, id, how, done }).map_err(|refused| match refused {
+    fn queue(&self, words: Vec<Word>) -> Result<oneshot::Receiver<Vec<Result<()>>>> {
+        let (done, answers) = oneshot::channel();
+        if words.is_empty() {
+            let _ = done.send(Vec::new());
+            return Ok(answers);
+        }
+        self.calls.try_send(Call { words, done }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
                 error(ErrorKind::QueueFull, "too many settlements wait").context("allowed", QUEUE_MAX)
             }
             mpsc::error::TrySendError::Closed(_) => closed(),
-        })
+        })?;
+        Ok(answers)
     }
 }
 
@@ -130,15 +155,23 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, mut words: mpsc::Receiver<Word>) {
+    async fn run(self, mut calls: mpsc::Receiver<Call>) {
         let mut batch = Vec::new();
-        while words.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let answers = self.send(&batch).await;
-            self.answered(answers, std::mem::take(&mut batch));
+        while calls.recv_many(&mut batch, CALLS_MAX).await > 0 {
+            let words: Vec<&Word> = batch.iter().flat_map(|call| &call.words).collect();
+            let mut answers = Vec::with_capacity(words.len());
+            for some in words.chunks(BATCH_MAX) {
+                answers.extend(self.answered(self.send(some).await, some));
+            }
+            let mut answers = answers.into_iter();
+            for call in batch.drain(..) {
+                let of_call = answers.by_ref().take(call.words.len()).collect();
+                let _ = call.done.send(of_call);
+            }
         }
     }
 
-    async fn send(&self, batch: &[Word]) -> Result<Vec<bool>, Failure> {
+    async fn send(&self, batch: &[&Word]) -> Result<Vec<bool>, Failure> {
         let mut command = cmd("EVAL");
         command.arg(SETTLE).arg(1).arg(self.shared.names.stream(&self.topic)).arg(&self.group).arg(&self.me);
         let places = batch.iter().map(|word| word.id);
@@ -158,7 +191,7 @@ impl Task {
         answers.into_iter().map(|answer| Ok(number(answer)? == Some(1))).collect()
     }
 
-    fn answered(&self, answers: Result<Vec<bool>, Failure>, batch: Vec<Word>) {
+    fn answered(&self, answers: Result<Vec<bool>, Failure>, batch: &[&Word]) -> Vec<Result<()>> {
         let answers = match answers {
             Ok(answers) => answers,
             Err(failure) => {
@@ -167,17 +200,19 @@ impl Task {
                     Outcome::NotStored if failure.error.to_string().contains("NOGROUP") => void(),
                     _ => failure.error,
                 };
-                return batch.into_iter().for_each(|word| drop(word.done.send(Err(error.clone()))));
+                return vec![Err(error); batch.len()];
             }
         };
-        for (word, is_mine) in batch.into_iter().zip(answers) {
+        let mut held = lock(&self.held);
+        let answered = batch.iter().zip(answers).map(|(word, is_mine)| {
             if !is_mine || word.how != Settle::Extend {
-                lock(&self.held).forget(word.token);
+                held.forget(word.token);
             }
             if is_mine && word.how == Settle::Release {
                 self.released.notify_one();
             }
-            let _ = word.done.send(if is_mine { Ok(()) } else { Err(void()) });
-        }
+            if is_mine { Ok(()) } else { Err(void()) }
+        });
+        answered.collect()
     }
 }

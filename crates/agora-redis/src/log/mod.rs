@@ -5,4 +5,4 @@ mod look;
 mod read;
 
 pub(crate) use look::{LOOK, Look};
-pub(crate) use read::open;
+pub(crate) use read::{Entry, open, read_of_stream};

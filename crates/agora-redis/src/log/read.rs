@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::judge::{Lack, Reading, Verdict, lack};
 use super::look::{LOOK, Look};
-use crate::call::{Connection, ask, ask_all, bytes, checked, list, of_transaction, pairs};
+use crate::call::{Connection, ask, ask_all, bytes, checked, list, of_transaction};
 use crate::dial::Server;
 use crate::error::{Failure, closed, odd};
 use crate::place::Id;
@@ -41,9 +41,10 @@ pub(crate) struct Entry {
 }
 
 /// Reads a list of entries. One that was deleted while it was claimed has no fields, and is left out.
-pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, Failure> {
-    let mut entries = Vec::new();
-    for entry in list(answer)? {
+fn entries(answer: Value) -> Result<Vec<Entry>, Failure> {
+    let answer = list(answer)?;
+    let mut entries = Vec::with_capacity(answer.len());
+    for entry in answer {
         let mut parts = match entry {
             Value::Nil => continue,
             entry => list(entry)?.into_iter(),
@@ -53,11 +54,7 @@ pub(crate) fn entries(answer: Value) -> Result<Vec<Entry>, Failure> {
         if fields == Value::Nil {
             continue;
         }
-        let mut read = Vec::new();
-        for (name, value) in pairs(fields)? {
-            read.push((bytes(name)?.unwrap_or_default(), bytes(value)?.unwrap_or_default()));
-        }
-        let (raw, stamp) = record::read(id, read);
+        let (raw, stamp) = record::read(id, record::fields(fields)?);
         entries.push(Entry { id, raw, stamp });
     }
     Ok(entries)
@@ -333,7 +330,7 @@ impl Reader {
             let mut answers = ask_all(&mut connection, &commands, wait).await?.into_iter();
             let mut answer = || answers.next().map_or_else(|| Err(odd("an answer is missing")), checked);
             let (read, behind) = (answer()?, answer()?);
-            let read = entries(pairs_or_lists(read)?)?;
+            let read = read_of_stream(read)?;
             let Some(mark) = mark else {
                 let look = Look::read(behind)?;
                 let is_behind = due.is_some_and(|due| look.counts().last < due);
@@ -390,16 +387,17 @@ impl Reader {
     }
 }
 
-/// The entries of the one stream that was asked for: `XREAD` answers with a map in RESP3, and with pairs in RESP2.
-fn pairs_or_lists(answer: Value) -> Result<Value, Failure> {
-    match answer {
-        Value::Nil => Ok(Value::Nil),
-        Value::Map(streams) => Ok(streams.into_iter().next().map(|(_, entries)| entries).unwrap_or_default()),
+/// The entries of the one stream that was asked for: `XREAD` and `XREADGROUP` answer with a map in RESP3, and with pairs in
+/// RESP2.
+pub(crate) fn read_of_stream(answer: Value) -> Result<Vec<Entry>, Failure> {
+    entries(match answer {
+        Value::Nil => Value::Nil,
+        Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries).unwrap_or_default(),
         answer => {
             let first = list(answer)?.into_iter().next().unwrap_or_default();
-            Ok(list(first)?.into_iter().nth(1).unwrap_or_default())
+            list(first)?.into_iter().nth(1).unwrap_or_default()
         }
-    }
+    })
 }
 
 #[async_trait]

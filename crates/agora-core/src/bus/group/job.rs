@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -109,6 +110,11 @@ impl Right {
         self.began = Some(Instant::now());
         self.hub.meter.consumed.add(1);
         self
+    }
+
+    /// How long the application has had it.
+    pub(crate) fn lasts(&self) -> Duration {
+        self.began.map(|began| began.elapsed()).unwrap_or_default()
     }
 
     pub(crate) fn decide(mut self, verdict: Verdict) {

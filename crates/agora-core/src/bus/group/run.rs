@@ -4,8 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -95,6 +96,7 @@ impl<E: Events> Group<E> {
         self.hub.demand(concurrency);
         // Dropped, they are stopped where they wait, and their events released.
         let mut running = JoinSet::new();
+        let mut pace = Pace::default();
         loop {
             let free = running.len() < concurrency;
             tokio::select! {
@@ -111,10 +113,15 @@ impl<E: Events> Group<E> {
                         // What the handler does before its future is a part of the try.
                         match catch_unwind(AssertUnwindSafe(|| handler(attempt))) {
                             Ok(handling) => {
-                                running.spawn(handle(handling, right, self.hub.job_timeout()));
+                                let handling = Box::pin(handling);
+                                if let Some((handling, right)) = pace.begin(handling, right) {
+                                    running.spawn(handle(handling, right, self.hub.job_timeout()));
+                                }
                             }
                             Err(panic) => right.decide(Verdict::Retry(panicked(&*panic))),
                         }
+                        // Handlers that are done at once never wait, and others want to run too.
+                        tokio::task::coop::consume_budget().await;
                     }
                 },
             }
@@ -125,12 +132,54 @@ impl<E: Events> Group<E> {
     }
 }
 
+/// Which handlers are begun where they were made. Many are done as soon as they begin, and a task of its own would cost
+/// such a one several times what it does itself. One that works for longer without waiting keeps the others from
+/// beginning: after it some of them get tasks of their own at once, which the runtime spreads over its threads.
+#[derive(Debug, Default)]
+struct Pace {
+    /// How many of the next get a task at once.
+    spawn: u32,
+}
+
+impl Pace {
+    /// So long a handler may work here.
+    const WORK_MAX: Duration = Duration::from_micros(50);
+    /// So many get tasks after one that worked for longer.
+    const SPAWN: u32 = 64;
+
+    /// Begins a handler. Gives it back where it is not done: to be run by a task.
+    fn begin<H>(&mut self, mut handling: Pin<Box<H>>, right: Right) -> Option<(Pin<Box<H>>, Right)>
+    where
+        H: Future<Output = Result<(), Failed>>,
+    {
+        if self.spawn > 0 {
+            self.spawn -= 1;
+            return Some((handling, right));
+        }
+        // Whatever wakes it is not heard: the task polls it anew.
+        let mut cx = Context::from_waker(Waker::noop());
+        let begin = AssertUnwindSafe(|| match handling.as_mut().poll(&mut cx) {
+            Poll::Pending => Err(handling),
+            Poll::Ready(done) => {
+                drop(handling);
+                Ok(done)
+            }
+        });
+        let begun = catch_unwind(begin);
+        if right.lasts() > Self::WORK_MAX {
+            self.spawn = Self::SPAWN;
+        }
+        match begun {
+            Ok(Err(handling)) => return Some((handling, right)),
+            Ok(Ok(done)) => right.decide(verdict_of(done)),
+            Err(panic) => right.decide(Verdict::Retry(panicked(&*panic))),
+        }
+        None
+    }
+}
+
 /// Runs a handler to its end, and says what came of it.
-async fn handle(
-    handling: impl Future<Output = Result<(), Failed>> + Send,
-    right: Right,
-    time: std::time::Duration,
-) {
+async fn handle(handling: impl Future<Output = Result<(), Failed>> + Send, right: Right, time: Duration) {
     let mut handling = pin!(handling);
     let caught = poll_fn(|cx| {
         let poll = AssertUnwindSafe(|| handling.as_mut().poll(cx));
@@ -141,11 +190,17 @@ async fn handle(
         }
     });
     right.decide(match tokio::time::timeout(time, caught).await {
-        Ok(Ok(())) => Verdict::Done,
-        Ok(Err(Failed::Retry(reason))) => Verdict::Retry(reason),
-        Ok(Err(Failed::Reject(reason))) => Verdict::Reject(reason),
+        Ok(done) => verdict_of(done),
         Err(_) => Verdict::Retry(format!("the handler took longer than {time:?}")),
     });
+}
+
+fn verdict_of(done: Result<(), Failed>) -> Verdict {
+    match done {
+        Ok(()) => Verdict::Done,
+        Err(Failed::Retry(reason)) => Verdict::Retry(reason),
+        Err(Failed::Reject(reason)) => Verdict::Reject(reason),
+    }
 }
 
 /// A panic is a failed try, with what it said.

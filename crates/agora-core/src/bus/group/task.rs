@@ -1,10 +1,10 @@
 //! The task behind a member of a group: takes records, settles them, and gives lanes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -24,11 +24,23 @@ use crate::transport::{FromGroup, GroupInbox, GroupSpec, Settle, Token};
 /// The first and the last pause between tries to join anew.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
+/// So many calls that settle are under way at once, and so many records are settled in one. While they are, what is to be
+/// settled gathers for the next: the busier a member is, the more one answer of the backend tells.
+const SETTLING_MAX: usize = 4;
+const SETTLE_RECORDS_MAX: usize = 1024;
+
 /// What came of something that was begun.
 enum Done {
-    /// In which place in the group, counted from 0: the next one may give the same token for another record.
-    Settled(u64, Token, Settle, Result<()>),
+    Settled(Settled),
     Buried(JobId, Result<()>),
+}
+
+/// What came of one call that settled.
+struct Settled {
+    /// In which place in the group, counted from 0: the next one may give the same token for another record.
+    place: u64,
+    words: Vec<(Token, Settle)>,
+    answers: Vec<Result<()>>,
 }
 
 /// Lanes that are to be given back, and whom to tell.
@@ -48,6 +60,9 @@ pub(crate) struct GroupTask {
     rejoined: u64,
     joined: Instant,
     begun: JoinSet<Done>,
+    /// A permit for each call that settles, and what is to be settled by the next.
+    settling: Arc<Semaphore>,
+    to_settle: VecDeque<(Token, Settle)>,
     revocations: Vec<Revocation>,
 }
 
@@ -55,7 +70,20 @@ impl GroupTask {
     pub(crate) fn new(hub: Arc<Hub>, bus: Weak<Inner>, spec: GroupSpec, inbox: Box<dyn GroupInbox>) -> Self {
         let (begun, revocations) = (JoinSet::new(), Vec::new());
         let (rejoined, joined) = (0, Instant::now());
-        Self { hub, bus, spec, streams: BTreeMap::new(), inbox, rejoined, joined, begun, revocations }
+        let (settling, to_settle) = (Arc::new(Semaphore::new(SETTLING_MAX)), VecDeque::new());
+        Self {
+            hub,
+            bus,
+            spec,
+            streams: BTreeMap::new(),
+            inbox,
+            rejoined,
+            joined,
+            begun,
+            settling,
+            to_settle,
+            revocations,
+        }
     }
 
     /// Runs until the group was left, dropped or lost.
@@ -105,15 +133,7 @@ impl GroupTask {
         }
         while let Some(action) = state.tracker.poll() {
             match action {
-                Action::Settle(token, how) => {
-                    // An answer that takes longer than the lease is worth nothing.
-                    let settling = tokio::time::timeout(self.spec.lease, self.inbox.settle(token, how));
-                    let place = self.rejoined;
-                    self.begun.spawn(async move {
-                        let answer = settling.await.unwrap_or_else(|_| Err(no_answer()));
-                        Done::Settled(place, token, how, answer)
-                    });
-                }
+                Action::Settle(token, how) => self.to_settle.push_back((token, how)),
                 Action::Bury(burial) => {
                     let (bus, hub, job) = (self.bus.clone(), self.hub.clone(), burial.job);
                     self.begun.spawn(async move { Done::Buried(job, bury(bus, hub, burial).await) });
@@ -129,7 +149,23 @@ impl GroupTask {
                 self.revocations.push(revocation);
             }
         }
-        let over = state.abandoned || state.leaving && state.tracker.records() == 0 && self.begun.is_empty();
+        while !self.to_settle.is_empty()
+            && let Ok(permit) = self.settling.clone().try_acquire_owned()
+        {
+            let count = self.to_settle.len().min(SETTLE_RECORDS_MAX);
+            let words: Vec<_> = self.to_settle.drain(..count).collect();
+            // An answer that takes longer than the lease is worth nothing.
+            let settling = tokio::time::timeout(self.spec.lease, self.inbox.settle_all(words.clone()));
+            let place = self.rejoined;
+            self.begun.spawn(async move {
+                let answers = settling.await;
+                drop(permit);
+                let answers = answers.unwrap_or_else(|_| vec![Err(no_answer()); words.len()]);
+                Done::Settled(Settled { place, words, answers })
+            });
+        }
+        let is_idle = self.begun.is_empty() && self.to_settle.is_empty();
+        let over = state.abandoned || state.leaving && state.tracker.records() == 0 && is_idle;
         if state.tracker.ready() > 0 || !state.gaps.is_empty() {
             drop(state);
             self.hub.wake_application();
@@ -198,18 +234,8 @@ impl GroupTask {
     fn finish(&self, done: Result<Done, tokio::task::JoinError>) {
         let now = Instant::now();
         match done {
-            Ok(Done::Settled(place, ..)) if place != self.rejoined => {}
-            Ok(Done::Settled(_, token, how, result)) => {
-                let answer = match &result {
-                    Ok(()) => Answer::Done,
-                    Err(error) if error.kind() == ErrorKind::Conflict => Answer::Void,
-                    Err(_) => Answer::Failed,
-                };
-                if let Err(error) = result {
-                    tracing::debug!(topic = %self.hub.topic, group = %self.hub.name, ?how, %error, "not settled");
-                }
-                self.hub.lock().tracker.handle_answer(now, token, how, answer);
-            }
+            Ok(Done::Settled(settled)) if settled.place != self.rejoined => {}
+            Ok(Done::Settled(settled)) => self.settled(now, settled),
             Ok(Done::Buried(job, result)) => {
                 match &result {
                     Ok(()) => {
@@ -228,10 +254,26 @@ impl GroupTask {
         }
     }
 
+    fn settled(&self, now: Instant, settled: Settled) {
+        let mut state = self.hub.lock();
+        for ((token, how), result) in settled.words.into_iter().zip(settled.answers) {
+            let answer = match &result {
+                Ok(()) => Answer::Done,
+                Err(error) if error.kind() == ErrorKind::Conflict => Answer::Void,
+                Err(_) => Answer::Failed,
+            };
+            if let Err(error) = result {
+                tracing::debug!(topic = %self.hub.topic, group = %self.hub.name, ?how, %error, "not settled");
+            }
+            state.tracker.handle_answer(now, token, how, answer);
+        }
+    }
+
     /// Joins anew, as long as it takes and a retry can help.
     async fn rejoin(&mut self) -> Result<()> {
         self.hub.lock().tracker.handle_interrupted();
         self.revocations.clear();
+        self.to_settle.clear();
         self.rejoined += 1;
         let (hub, mut pause) = (self.hub.clone(), BACKOFF.0);
         if self.joined.elapsed() < BACKOFF.1 {

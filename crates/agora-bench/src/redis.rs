@@ -1,15 +1,19 @@
-//! What a careful user of the client writes without agora.
+//! Redis: what a careful user of the client writes without agora, on a server of the benchmark's own.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use agora_bench::latency::{EVENTS, Epoch, Latency, pace};
-use agora_bench::sample::{Sample, sample};
-use agora_bench::{PATIENCE, ahead};
+use agora_core::config::{self, SecretUrl};
+use agora_core::transport::mirror;
+use agora_redis::RedisTransport;
+use agora_testbed::{Program, RedisServer};
 use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, AsyncConnectionConfig, Client};
 use tokio::sync::watch;
+
+use crate::backend::{Backend, Messages, Part};
+use crate::latency::{EVENTS, Epoch, Latency, pace};
+use crate::sample::{Sample, sample};
+use crate::{PATIENCE, ahead, bus, name};
 
 /// Commands in one pipeline.
 const PIPELINE: u64 = 128;
@@ -18,55 +22,95 @@ const PIPELINES: u64 = 4;
 /// Entries that are read at once.
 const COUNT: usize = 1000;
 
+/// A server.
+pub(crate) struct Redis(RedisServer);
+
+impl Redis {
+    /// As the research's baselines: written to a file, which the system flushes.
+    pub(crate) async fn start() -> Self {
+        let server = RedisServer::with(Program::Redis, &["--appendonly", "yes", "--appendfsync", "everysec"]);
+        Self(server.await.unwrap())
+    }
+}
+
+impl Backend for Redis {
+    type Transport = RedisTransport;
+
+    const LIVE: Option<Part> =
+        Some(Part { title: "PUBLISH, 4 pipelines of 128", singles: 200_000, many: 800_000, least: 3.0 });
+    const LOG: Part =
+        Part { title: "XADD in pipelines of 128, and XREAD", singles: 100_000, many: 400_000, least: 3.0 };
+    const GROUP: Part =
+        Part { title: "A group: XREADGROUP and XACK", singles: 100_000, many: 400_000, least: 3.0 };
+
+    async fn transport(&self) -> RedisTransport {
+        let mut config = config::Redis::default();
+        config.urls = vec![SecretUrl::new(&self.0.url())];
+        RedisTransport::connect(&config, &bus::cluster(), PATIENCE).await.unwrap()
+    }
+
+    async fn live(&self, messages: Messages) -> Sample {
+        pubsub(&self.0.url(), &messages).await
+    }
+
+    async fn log(&self, messages: Messages) -> Sample {
+        stream(&self.0.url(), &messages).await
+    }
+
+    async fn group(&self, messages: Messages) -> Sample {
+        group(&self.0.url(), &messages).await
+    }
+
+    async fn latency(&self, log: bool) -> Latency {
+        latency(&self.0.url(), log).await
+    }
+}
+
 async fn connect(url: &str) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
     Client::open(url).unwrap().get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
-/// A name that nobody used before.
-fn name() -> String {
-    static NAMES: AtomicU64 = AtomicU64::new(0);
-    format!("raw-{}", NAMES.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Publishes in pipelines, several at a time on connections of their own.
-pub(crate) async fn pubsub(url: &str, events: u64, bytes: usize, batch: usize) -> Sample {
+/// Publishes in pipelines, several at a time on connections of their own; the messages of agora on one, so that their order
+/// is kept.
+async fn pubsub(url: &str, messages: &Messages) -> Sample {
     let channel = name();
     let mut pubsub = Client::open(url).unwrap().get_async_pubsub().await.unwrap();
     pubsub.subscribe(&channel).await.unwrap();
-    let rounds = events / batch as u64 / PIPELINE / PIPELINES;
+    let pipelines = if messages.is_dressed() { 1 } else { PIPELINES };
+    let rounds = messages.count() / PIPELINE / pipelines;
     let mut writers = Vec::new();
-    for _ in 0..PIPELINES {
+    for _ in 0..pipelines {
         writers.push(connect(url).await);
     }
-    let payload = vec![7u8; bytes * batch];
-    let count = rounds * PIPELINES * PIPELINE;
+    let payload = messages.one.payload.clone();
+    let count = rounds * pipelines * PIPELINE;
     let (progress, taken) = watch::channel(0);
-    let sample = sample(count * batch as u64, async {
+    let sample = sample(count * messages.batch as u64, async {
         let mut writing = tokio::task::JoinSet::new();
         for mut writer in writers {
             let (channel, payload, mut taken) = (channel.clone(), payload.clone(), taken.clone());
             writing.spawn(async move {
                 let mut pipeline = redis::pipe();
                 for _ in 0..PIPELINE {
-                    pipeline.publish(&channel, &payload).ignore();
+                    pipeline.publish(&channel, &payload[..]).ignore();
                 }
                 for round in 0..rounds {
-                    let sent = (round + 1) * PIPELINE * PIPELINES;
+                    let sent = (round + 1) * PIPELINE * pipelines;
                     taken
-                        .wait_for(|taken| sent <= taken + ahead(payload.len()).max(PIPELINE * PIPELINES))
+                        .wait_for(|taken| sent <= taken + ahead(payload.len()).max(PIPELINE * pipelines))
                         .await
                         .unwrap();
                     pipeline.exec_async(&mut writer).await.unwrap();
                 }
             });
         }
-        let mut messages = pubsub.on_message();
+        let mut arriving = pubsub.on_message();
         for taken in 1..=count {
             if taken % PIPELINE == 0 {
                 progress.send_replace(taken);
             }
-            std::hint::black_box(messages.next().await.unwrap().get_payload_bytes().len());
+            std::hint::black_box(arriving.next().await.unwrap().get_payload_bytes().len());
         }
         while writing.join_next().await.is_some() {}
     });
@@ -74,29 +118,38 @@ pub(crate) async fn pubsub(url: &str, events: u64, bytes: usize, batch: usize) -
 }
 
 /// Appends in pipelines, one after the other, so that the order is kept.
-async fn append(writer: &mut MultiplexedConnection, key: &str, count: u64, payload: &[u8]) {
+async fn append(writer: &mut MultiplexedConnection, key: &str, messages: &Messages) {
     let mut pipeline = redis::pipe();
-    for _ in 0..PIPELINE {
-        pipeline.xadd(key, "*", &[("payload", payload)]).ignore();
+    let mut line = String::from("append=0123456789abcdef");
+    mirror::write(&messages.one, &mut line);
+    let payload = ("payload", &messages.one.payload[..]);
+    if messages.is_dressed() {
+        // All or nothing, as agora does: a refusal in the middle would change the order.
+        pipeline.atomic();
     }
-    for _ in 0..count / PIPELINE {
+    for _ in 0..PIPELINE {
+        match messages.is_dressed() {
+            true => pipeline.xadd(key, "*", &[payload, ("agora", line.as_bytes())]).ignore(),
+            false => pipeline.xadd(key, "*", &[payload]).ignore(),
+        };
+    }
+    for _ in 0..messages.count() / PIPELINE {
         pipeline.exec_async(writer).await.unwrap();
     }
 }
 
 /// Appends to a stream and reads it from another connection.
-pub(crate) async fn stream(url: &str, events: u64, bytes: usize, batch: usize) -> Sample {
+async fn stream(url: &str, messages: &Messages) -> Sample {
     let (mut writer, mut reader, key) = (connect(url).await, connect(url).await, name());
-    let count = events / batch as u64 / PIPELINE * PIPELINE;
-    let payload = vec![7u8; bytes * batch];
+    let count = messages.count() / PIPELINE * PIPELINE;
     let writing = {
-        let key = key.clone();
+        let (key, messages) = (key.clone(), messages.clone());
         async move {
-            append(&mut writer, &key, count, &payload).await;
+            append(&mut writer, &key, &messages).await;
             writer
         }
     };
-    let sample = sample(count * batch as u64, async {
+    let sample = sample(count * messages.batch as u64, async {
         let writing = tokio::spawn(writing);
         let options = StreamReadOptions::default().count(COUNT).block(10_000);
         let (mut taken, mut last) = (0, "0-0".to_owned());
@@ -117,12 +170,12 @@ pub(crate) async fn stream(url: &str, events: u64, bytes: usize, batch: usize) -
 }
 
 /// Reads what was appended before as a member of a group, and acknowledges each read as a whole.
-pub(crate) async fn group(url: &str, events: u64, bytes: usize, batch: usize) -> Sample {
+async fn group(url: &str, messages: &Messages) -> Sample {
     let (mut client, key) = (connect(url).await, name());
-    let count = events / batch as u64 / PIPELINE * PIPELINE;
+    let count = messages.count() / PIPELINE * PIPELINE;
     let _: () = client.xgroup_create_mkstream(&key, "workers", "0").await.unwrap();
-    append(&mut client, &key, count, &vec![7u8; bytes * batch]).await;
-    let sample = sample(count * batch as u64, async {
+    append(&mut client, &key, messages).await;
+    let sample = sample(count * messages.batch as u64, async {
         let options = StreamReadOptions::default().count(COUNT).block(10_000).group("workers", "a");
         let mut taken = 0;
         while taken < count {
@@ -145,7 +198,7 @@ pub(crate) async fn group(url: &str, events: u64, bytes: usize, batch: usize) ->
 }
 
 /// The latency at a thousand a second.
-pub(crate) async fn latency(url: &str, log: bool) -> Latency {
+async fn latency(url: &str, log: bool) -> Latency {
     let (writer, mut reader, key) = (connect(url).await, connect(url).await, name());
     let epoch = Epoch::start();
     let nanos = move |payload: &[u8]| epoch.nanos() - u64::from_le_bytes(payload[..8].try_into().unwrap());

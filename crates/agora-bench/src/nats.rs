@@ -1,58 +1,115 @@
-//! What a careful user of the client writes without agora.
+//! NATS: what a careful user of the client writes without agora. The server is that of `AGORA_NATS_URL`,
+//! `nats://host:port` without credentials, or one of the benchmark's own.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agora_bench::latency::{EVENTS, Epoch, Latency, pace};
-use agora_bench::sample::{Sample, sample};
-use agora_bench::{PATIENCE, ahead};
+use agora_core::config;
+use agora_core::transport::{OutFrame, mirror};
+use agora_nats::NatsTransport;
+use agora_testbed::Endpoint;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, stream};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, HeaderMap};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
+
+use crate::backend::{Backend, Messages, Part};
+use crate::latency::{EVENTS, Epoch, Latency, pace};
+use crate::sample::{Sample, sample};
+use crate::{PATIENCE, ahead, bus, name};
 
 /// So long nothing comes any more.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Acknowledgements in flight.
 const WINDOW: usize = 1024;
 
+/// A server, and where it is.
+pub(crate) struct Nats {
+    _server: Endpoint,
+    address: String,
+}
+
+impl Nats {
+    pub(crate) async fn start() -> Self {
+        let server = Endpoint::nats().await.unwrap();
+        let address = server.url().trim_start_matches("nats://").to_owned();
+        Self { _server: server, address }
+    }
+}
+
+impl Backend for Nats {
+    type Transport = NatsTransport;
+
+    const LIVE: Option<Part> = Some(Part { title: "Core", singles: 400_000, many: 1_600_000, least: 2.0 });
+    const LOG: Part = Part {
+        title: "JetStream, 1,024 acknowledgements in flight",
+        singles: 50_000,
+        many: 400_000,
+        least: 3.0,
+    };
+    const GROUP: Part = Part {
+        title: "JetStream, a group: pull and acknowledge",
+        singles: 50_000,
+        many: 400_000,
+        least: 3.0,
+    };
+
+    async fn transport(&self) -> NatsTransport {
+        let mut config = config::Nats::default();
+        config.addresses = vec![self.address.clone()];
+        NatsTransport::connect(&config, &bus::cluster(), PATIENCE).await.unwrap()
+    }
+
+    async fn live(&self, messages: Messages) -> Sample {
+        core(&self.address, &messages).await
+    }
+
+    async fn log(&self, messages: Messages) -> Sample {
+        stream(&self.address, &messages).await
+    }
+
+    async fn group(&self, messages: Messages) -> Sample {
+        group(&self.address, &messages).await
+    }
+
+    async fn latency(&self, log: bool) -> Latency {
+        latency(&self.address, log).await
+    }
+}
+
 async fn connect(address: &str) -> Client {
     ConnectOptions::new().connect(address).await.unwrap()
-}
-
-/// A name that nobody used before.
-fn name() -> String {
-    static NAMES: AtomicU64 = AtomicU64::new(0);
-    format!("raw-{}", NAMES.fetch_add(1, Ordering::Relaxed))
-}
-
-fn message(bytes: usize, batch: usize) -> Bytes {
-    vec![7; bytes * batch].into()
 }
 
 fn usize_of(number: u64) -> usize {
     usize::try_from(number).unwrap()
 }
 
+/// The line of a message of agora; empty for others.
+fn line_of(message: &OutFrame) -> String {
+    let mut line = String::new();
+    mirror::write(message, &mut line);
+    line
+}
+
 /// Publishes on the core, no more than so many bytes ahead of the reader. Nothing tells a raw client of a loss: a run in
 /// which messages stay out is said, and made again.
-pub(crate) async fn core(address: &str, events: u64, bytes: usize, batch: usize) -> Sample {
+async fn core(address: &str, messages: &Messages) -> Sample {
     loop {
-        match try_core(address, events, bytes, batch).await {
+        match try_core(address, messages).await {
             Ok(sample) => return sample,
             Err(lost) => println!("(the raw client lost {lost} messages; once more)"),
         }
     }
 }
 
-async fn try_core(address: &str, events: u64, bytes: usize, batch: usize) -> Result<Sample, u64> {
+async fn try_core(address: &str, messages: &Messages) -> Result<Sample, u64> {
     let (a, b, subject) = (connect(address).await, connect(address).await, name());
-    let mut messages = b.subscribe(subject.clone()).await.unwrap();
+    let mut arriving = b.subscribe(subject.clone()).await.unwrap();
     b.flush().await.unwrap();
-    let (count, message) = (events / batch as u64, message(bytes, batch));
+    let (count, message, line) = (messages.count(), messages.one.payload.clone(), line_of(&messages.one));
     let (progress, mut taken) = watch::channel(0);
     let publishing = tokio::spawn(async move {
         for sent in 0..count {
@@ -61,14 +118,20 @@ async fn try_core(address: &str, events: u64, bytes: usize, batch: usize) -> Res
             {
                 return;
             }
-            a.publish(subject.clone(), message.clone()).await.unwrap();
+            if line.is_empty() {
+                a.publish(subject.clone(), message.clone()).await.unwrap();
+            } else {
+                let mut headers = HeaderMap::new();
+                headers.insert("agora", line.clone());
+                a.publish_with_headers(subject.clone(), headers, message.clone()).await.unwrap();
+            }
         }
         a.flush().await.unwrap();
     });
     let mut lost = 0;
-    let sample = sample(count * batch as u64, async {
+    let sample = sample(messages.events, async {
         for taken in 0..count {
-            let Ok(message) = tokio::time::timeout(SILENCE, messages.next()).await else {
+            let Ok(message) = tokio::time::timeout(SILENCE, arriving.next()).await else {
                 lost = count - taken;
                 return;
             };
@@ -91,16 +154,25 @@ async fn make_stream(jetstream: &jetstream::Context, name: &str) -> stream::Stre
 }
 
 /// Publishes with a window of acknowledgements.
-async fn publish(jetstream: &jetstream::Context, subject: &str, count: u64, message: &Bytes) {
+async fn publish(jetstream: &jetstream::Context, subject: &str, messages: &Messages) {
     let mut window = VecDeque::with_capacity(WINDOW);
-    for _ in 0..count {
+    let line = line_of(&messages.one);
+    for number in 0..messages.count() {
         if window.len() == WINDOW
             && let Some(oldest) = window.pop_front()
         {
             let oldest: jetstream::context::PublishAckFuture = oldest;
             oldest.await.unwrap();
         }
-        window.push_back(jetstream.publish(subject.to_owned(), message.clone()).await.unwrap());
+        let (subject, payload) = (subject.to_owned(), messages.one.payload.clone());
+        window.push_back(if line.is_empty() {
+            jetstream.publish(subject, payload).await.unwrap()
+        } else {
+            let mut headers = HeaderMap::new();
+            headers.insert("agora", line.clone());
+            headers.insert("Nats-Msg-Id", format!("{subject}-5555555555555555-{number}"));
+            jetstream.publish_with_headers(subject, headers, payload).await.unwrap()
+        });
     }
     for one in window {
         one.await.unwrap();
@@ -108,22 +180,21 @@ async fn publish(jetstream: &jetstream::Context, subject: &str, count: u64, mess
 }
 
 /// Publishes to a stream, and reads it with an ordered consumer.
-pub(crate) async fn stream(address: &str, events: u64, bytes: usize, batch: usize) -> Sample {
+async fn stream(address: &str, messages: &Messages) -> Sample {
     let (a, b, name) = (connect(address).await, connect(address).await, name());
     let (writer, reader) = (jetstream::new(a), jetstream::new(b));
     make_stream(&writer, &name).await;
     let stream = reader.get_stream(&name).await.unwrap();
     let consumer = stream.create_consumer(pull::OrderedConfig::default()).await.unwrap();
-    let mut messages = consumer.messages().await.unwrap();
-    let (count, message) = (events / batch as u64, message(bytes, batch));
+    let mut arriving = consumer.messages().await.unwrap();
     let subject = name.clone();
     let publishing = {
-        let writer = writer.clone();
-        tokio::spawn(async move { publish(&writer, &subject, count, &message).await })
+        let (writer, messages) = (writer.clone(), messages.clone());
+        tokio::spawn(async move { publish(&writer, &subject, &messages).await })
     };
-    let sample = sample(count * batch as u64, async {
-        for _ in 0..count {
-            std::hint::black_box(messages.next().await.unwrap().unwrap().payload.len());
+    let sample = sample(messages.events, async {
+        for _ in 0..messages.count() {
+            std::hint::black_box(arriving.next().await.unwrap().unwrap().payload.len());
         }
         publishing.await.unwrap();
     });
@@ -133,12 +204,11 @@ pub(crate) async fn stream(address: &str, events: u64, bytes: usize, batch: usiz
 }
 
 /// Pulls and acknowledges what was published before, without waiting for answers to the acknowledgements.
-pub(crate) async fn group(address: &str, events: u64, bytes: usize, batch: usize) -> Sample {
+async fn group(address: &str, messages: &Messages) -> Sample {
     let (client, name) = (connect(address).await, name());
     let jetstream = jetstream::new(client.clone());
     let stream = make_stream(&jetstream, &name).await;
-    let count = events / batch as u64;
-    publish(&jetstream, &name, count, &message(bytes, batch)).await;
+    publish(&jetstream, &name, messages).await;
     let config = pull::Config {
         durable_name: Some("workers".into()),
         ack_policy: AckPolicy::Explicit,
@@ -146,10 +216,10 @@ pub(crate) async fn group(address: &str, events: u64, bytes: usize, batch: usize
         ..pull::Config::default()
     };
     let consumer = stream.create_consumer(config).await.unwrap();
-    let mut messages = consumer.stream().max_messages_per_batch(512).messages().await.unwrap();
-    let sample = sample(count * batch as u64, async {
-        for _ in 0..count {
-            let message = messages.next().await.unwrap().unwrap();
+    let mut arriving = consumer.stream().max_messages_per_batch(512).messages().await.unwrap();
+    let sample = sample(messages.events, async {
+        for _ in 0..messages.count() {
+            let message = arriving.next().await.unwrap().unwrap();
             std::hint::black_box(message.payload.len());
             message.ack().await.unwrap();
         }
@@ -161,7 +231,7 @@ pub(crate) async fn group(address: &str, events: u64, bytes: usize, batch: usize
 }
 
 /// The latency at a thousand a second.
-pub(crate) async fn latency(address: &str, log: bool) -> Latency {
+async fn latency(address: &str, log: bool) -> Latency {
     let (a, b, name) = (connect(address).await, connect(address).await, name());
     let (writer, reader) = (jetstream::new(a.clone()), jetstream::new(b.clone()));
     let epoch = Epoch::start();
