@@ -199,6 +199,26 @@ async fn a_flush_waits_for_what_was_queued_in_every_lane_and_a_close_sends_it() 
     assert_eq!(a.stats().accepted, 60);
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_a_log_that_was_made_anew_with_more_lanes_every_lane_is_read() {
+    let space = Space::default();
+    let (a, b) = (join(&space, "a", 1).await, join(&space, "b", 4).await);
+    publish(&a, 8, 0..1).await;
+    let mut events = a.subscribe(LOG).start(Start::Live).await.unwrap();
+    a.admin().unwrap().delete_topic(&TopicName::new(LOG).unwrap()).await.unwrap();
+    let receipts = publish(&b, 8, 1..2).await;
+    assert!(receipts.iter().any(|(_, receipt)| receipt.lane > 0));
+    let (mut found, mut gaps) = (BTreeSet::new(), 0);
+    while found.len() < 8 {
+        match tokio::time::timeout(SOON, events.try_next()).await.expect("nothing came").unwrap().unwrap() {
+            Delivery::Event(event) => assert!(found.insert(event.decode::<Order>().unwrap().0)),
+            Delivery::Gap(_) => gaps += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(gaps > 0, "what was read of the first lane is gone");
+}
+
 async fn member(bus: &Bus) -> Group<Order> {
     bus.group(LOG, "g").typed::<Order>().attempts(1).await.unwrap()
 }
@@ -219,7 +239,7 @@ async fn settle(group: &mut Group<Order>) -> Vec<(String, u64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lanes_of_a_group_are_shared_out_and_a_redelivered_letter_is_found_in_every_lane() {
+async fn the_lanes_of_a_group_are_shared_out_and_its_letters_are_sent_back_from_every_lane() {
     for groups in [GroupStyle::Leases, GroupStyle::Lanes] {
         let space = Space::new(SpaceConfig { groups, ..SpaceConfig::default() });
         let mut each = config("a", 4);
