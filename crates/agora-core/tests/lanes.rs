@@ -8,7 +8,7 @@ use agora_core::bus::{Bus, BusConfig, Clock, Delivery, Group, Receipt, Start, Su
 use agora_core::event::{Event, Key};
 use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::lane;
-use agora_core::memory::{GroupStyle, Space, SpaceConfig};
+use agora_core::memory::{GroupStyle, PublishFault, Space, SpaceConfig};
 use agora_core::transport::{Framing, TopicSettings};
 use agora_core::{ErrorKind, limits::CURSOR_SAVE_INTERVAL};
 use serde::{Deserialize, Serialize};
@@ -197,6 +197,25 @@ async fn a_flush_waits_for_what_was_queued_in_every_lane_and_a_close_sends_it() 
     space.faults().server_up();
     a.close(SOON).await.unwrap();
     assert_eq!(a.stats().accepted, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_moves_is_stored_behind_what_came_before_it() {
+    let space = Space::default();
+    let a = join(&space, "a", 1).await;
+    let publisher = a.publisher(LOG).unwrap();
+    let key = (0..).map(|n| format!("key-{n}")).find(|key| lane::of_key(key.as_bytes(), 5) > 0).unwrap();
+    publisher.publish(&Order(key.clone(), 0)).await.unwrap();
+    // It is tried again after a pause, in which the log gets more lanes.
+    space.faults().fail_publishes("a", 1, 0, PublishFault::NotStored);
+    let before = publisher.publish(&Order(key.clone(), 1));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    space.faults().grow_log(LOG, 5);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let after = publisher.publish(&Order(key, 2)).await.unwrap();
+    assert!(after.lane > 0);
+    let before = tokio::time::timeout(Duration::ZERO, before).await.expect("it is not stored yet");
+    assert_eq!(before.unwrap().lane, 0);
 }
 
 #[tokio::test(start_paused = true)]
