@@ -3,24 +3,27 @@
 //! Old versions of its messages on purpose: they are plain, and every broker from 3.9 on understands them.
 //! Source: <https://kafka.apache.org/protocol>.
 
-use std::time::Duration;
+use super::wire::{Api, Heard, Say, request};
+use crate::failure::{Failure, Result};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-use crate::failure::{Doing, Failure, Result};
-
-/// How long one answer may take, and how long the broker is told that it may.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How long the broker is told that it may take: less than one waits for it.
 const BROKER_WAIT_MS: i32 = 8000;
-/// The most that is read of an answer.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-const METADATA: i16 = 3;
-const CREATE_TOPICS: i16 = 19;
+const METADATA: Api = Api::plain(3, 1);
+const FIND_COORDINATOR: Api = Api::plain(10, 1);
+const CREATE_TOPICS: Api = Api::plain(19, 4);
+const ELECT_LEADERS: Api = Api::plain(43, 1);
+const ALTER_PARTITION_REASSIGNMENTS: Api = Api::compact(45, 0);
+const DESCRIBE_QUORUM: Api = Api::compact(55, 0);
+
 /// Not found, for a topic whose creation this broker has not heard of yet.
 const UNKNOWN_TOPIC: i16 = 3;
+/// Coordinator not available, not a coordinator: it is being made, or moves.
+const NO_COORDINATOR: [i16; 3] = [14, 15, 16];
+/// The election that makes the first of the replicas lead.
+const PREFERRED: u8 = 0;
+/// Already led by whom the election would make lead.
+const ELECTION_NOT_NEEDED: i16 = 84;
 
 /// A topic, as one broker knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub struct KafkaTopic {
     pub partitions: Vec<KafkaPartition>,
 }
 
-/// A partition. Nodes are counted from 1, as they count themselves.
+/// A partition. Nodes are counted from 0, as they count themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaPartition {
     /// The node that leads it; `None` while it has no leader.
@@ -54,7 +57,7 @@ pub(super) struct Metadata {
 pub(super) async fn metadata(port: u16, topic: Option<&str>) -> Result<Metadata> {
     let mut say = Say::default();
     say.list(topic.into_iter(), Say::text);
-    let mut answer = request(port, METADATA, 1, say).await?;
+    let mut answer = request(port, METADATA, say).await?;
     let brokers = answer.list(|broker| {
         let id = broker.node()?;
         broker.text()?;
@@ -79,7 +82,7 @@ pub(super) async fn metadata(port: u16, topic: Option<&str>) -> Result<Metadata>
         Some((error, KafkaTopic { name, partitions }))
     });
     let (Some(brokers), Some(_), Some(topics)) = (brokers, controller, topics) else {
-        return Err(Failure::new("the answer to Metadata cannot be read"));
+        return Err(unreadable("Metadata"));
     };
     let topics = topics.into_iter().filter(|(error, _)| *error != UNKNOWN_TOPIC).map(|(_, topic)| topic);
     Ok(Metadata { brokers, topics: topics.collect() })
@@ -98,8 +101,8 @@ pub(super) async fn create_topic(port: u16, name: &str, partitions: u32) -> Resu
         say.i32(0);
     });
     say.i32(BROKER_WAIT_MS);
-    say.0.push(0);
-    let mut answer = request(port, CREATE_TOPICS, 4, say).await?;
+    say.u8(0);
+    let mut answer = request(port, CREATE_TOPICS, say).await?;
     answer.i32();
     let results = answer.list(|result| {
         result.text()?;
@@ -107,106 +110,122 @@ pub(super) async fn create_topic(port: u16, name: &str, partitions: u32) -> Resu
     });
     match results.as_deref() {
         Some([(0, _)]) => Ok(()),
-        Some([(error, said)]) => {
-            let said = said.as_deref().unwrap_or("no reason");
-            Err(Failure::new(format!("topic {name} is not made: error {error}, {said}")))
-        }
-        _ => Err(Failure::new("the answer to CreateTopics cannot be read")),
+        Some([(error, said)]) => Err(refused(&format!("topic {name} is not made"), *error, said.as_deref())),
+        _ => Err(unreadable("CreateTopics")),
     }
 }
 
-/// Sends one request, and gives the answer behind its head.
-async fn request(port: u16, key: i16, version: i16, body: Say) -> Result<Heard> {
-    let asked = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.doing("connect")?;
-        let mut say = Say::default();
-        say.i16(key);
-        say.i16(version);
-        // The number of the request, and nobody's name.
-        say.i32(1);
-        say.i16(-1);
-        say.0.extend(body.0);
-        let length = i32::try_from(say.0.len()).map_err(|_| Failure::new("too long a request"))?;
-        stream.write_all(&[&length.to_be_bytes()[..], &say.0].concat()).await.doing("ask")?;
-        let length = stream.read_u32().await.doing("read an answer")?;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if !(4..=ANSWER_BYTES_MAX).contains(&length) {
-            return Err(Failure::new(format!("an answer of {length} bytes")));
-        }
-        let mut answer = vec![0; length];
-        stream.read_exact(&mut answer).await.doing("read an answer")?;
-        Ok(Heard { bytes: answer, at: 4 })
+/// Who coordinates a group; `None` while nobody does.
+pub(super) async fn coordinator(port: u16, group: &str) -> Result<Option<usize>> {
+    let mut say = Say::default();
+    say.text(group);
+    // A group, and not a transaction.
+    say.u8(0);
+    let mut answer = request(port, FIND_COORDINATOR, say).await?;
+    answer.i32();
+    let (Some(error), Some(said)) = (answer.i16(), answer.text_or_none()) else {
+        return Err(unreadable("FindCoordinator"));
     };
-    let answer = timeout(ANSWER_WAIT, asked).await;
-    let answer = answer.unwrap_or_else(|_| Err(Failure::new(format!("no answer within {ANSWER_WAIT:?}"))));
-    answer.map_err(|failure| Failure::new(format!("request {key} to the broker on port {port}: {failure}")))
-}
-
-/// What is being said.
-#[derive(Default)]
-struct Say(Vec<u8>);
-
-impl Say {
-    fn i16(&mut self, number: i16) {
-        self.0.extend(number.to_be_bytes());
-    }
-
-    fn i32(&mut self, number: i32) {
-        self.0.extend(number.to_be_bytes());
-    }
-
-    /// Names of tests are short: a longer one is cut off, and refused by the broker.
-    fn text(&mut self, text: &str) {
-        let length = i16::try_from(text.len()).unwrap_or(i16::MAX);
-        self.i16(length);
-        self.0.extend(text.bytes().take(length.unsigned_abs().into()));
-    }
-
-    fn list<T>(&mut self, all: impl ExactSizeIterator<Item = T>, each: impl Fn(&mut Self, T)) {
-        self.i32(i32::try_from(all.len()).unwrap_or(i32::MAX));
-        all.for_each(|one| each(self, one));
+    match error {
+        0 => answer.node().map(Some).ok_or_else(|| unreadable("FindCoordinator")),
+        error if NO_COORDINATOR.contains(&error) => Ok(None),
+        error => Err(refused(&format!("no coordinator of {group}"), error, said.as_deref())),
     }
 }
 
-/// What was heard, read from its beginning. `None` where it is too short.
-struct Heard {
-    bytes: Vec<u8>,
-    at: usize,
+/// Which controller is the active one; `None` while there is none.
+pub(super) async fn controller(port: u16) -> Result<Option<usize>> {
+    let mut say = Say::default();
+    say.compact_list(["__cluster_metadata"].into_iter(), |say, topic| {
+        say.compact_text(topic);
+        say.compact_list([0].into_iter(), |say, partition| {
+            say.i32(partition);
+            say.no_tags();
+        });
+        say.no_tags();
+    });
+    say.no_tags();
+    let mut answer = request(port, DESCRIBE_QUORUM, say).await?;
+    let leader = (|| {
+        let error = answer.i16()?;
+        let (_, _) = (answer.compact_count()?, answer.compact_text()?);
+        let (_, _) = (answer.compact_count()?, answer.i32()?);
+        let partition_error = answer.i16()?;
+        Some((error, partition_error, answer.i32()?))
+    })();
+    match leader {
+        Some((0, 0, leader)) => Ok(usize::try_from(leader).ok()),
+        Some((0, error, _) | (error, _, _)) => Err(refused("the quorum is not described", error, None)),
+        None => Err(unreadable("DescribeQuorum")),
+    }
 }
 
-impl Heard {
-    fn take(&mut self, length: usize) -> Option<&[u8]> {
-        let end = self.at.checked_add(length)?;
-        let taken = self.bytes.get(self.at..end)?;
-        self.at = end;
-        Some(taken)
+/// Puts the replicas of a partition into this order. The same ones in another order need no copying.
+pub(super) async fn order_replicas(port: u16, topic: &str, partition: u32, replicas: &[usize]) -> Result {
+    let partition = number(partition as usize);
+    let mut say = Say::default();
+    say.i32(BROKER_WAIT_MS);
+    say.compact_list([topic].into_iter(), |say, topic| {
+        say.compact_text(topic);
+        say.compact_list([partition].into_iter(), |say, partition| {
+            say.i32(partition);
+            say.compact_list(replicas.iter(), |say, replica| say.i32(number(*replica)));
+            say.no_tags();
+        });
+        say.no_tags();
+    });
+    say.no_tags();
+    let mut answer = request(port, ALTER_PARTITION_REASSIGNMENTS, say).await?;
+    let errors = (|| {
+        answer.i32()?;
+        let (error, _) = (answer.i16()?, answer.compact_text()?);
+        let (_, _) = (answer.compact_count()?, answer.compact_text()?);
+        let (_, _) = (answer.compact_count()?, answer.i32()?);
+        Some((error, answer.i16()?))
+    })();
+    match errors {
+        Some((0, 0)) => Ok(()),
+        Some((0, error) | (error, _)) => Err(refused("replicas are not put in order", error, None)),
+        None => Err(unreadable("AlterPartitionReassignments")),
     }
+}
 
-    fn i16(&mut self) -> Option<i16> {
-        Some(i16::from_be_bytes(self.take(2)?.try_into().ok()?))
+/// Makes the first replica of a partition lead it.
+pub(super) async fn elect_first(port: u16, topic: &str, partition: u32) -> Result {
+    let partition = number(partition as usize);
+    let mut say = Say::default();
+    say.u8(PREFERRED);
+    say.list([topic].into_iter(), |say, topic| {
+        say.text(topic);
+        say.list([partition].into_iter(), Say::i32);
+    });
+    say.i32(BROKER_WAIT_MS);
+    let mut answer = request(port, ELECT_LEADERS, say).await?;
+    answer.i32();
+    let error = answer.i16();
+    let results = answer.list(|topic| {
+        topic.text()?;
+        topic.list(|partition| {
+            partition.i32()?;
+            Some((partition.i16()?, partition.text_or_none()?))
+        })
+    });
+    let (Some(error), Some(results)) = (error, results) else { return Err(unreadable("ElectLeaders")) };
+    let first = results.into_iter().flatten().next().unwrap_or((error, None));
+    match first {
+        (0 | ELECTION_NOT_NEEDED, _) => Ok(()),
+        (error, said) => Err(refused("no election", error, said.as_deref())),
     }
+}
 
-    fn i32(&mut self) -> Option<i32> {
-        Some(i32::from_be_bytes(self.take(4)?.try_into().ok()?))
-    }
+fn number(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
 
-    /// The number of a node; `None` for that of none, too.
-    fn node(&mut self) -> Option<usize> {
-        usize::try_from(self.i32()?).ok()
-    }
+fn refused(what: &str, error: i16, said: Option<&str>) -> Failure {
+    Failure::new(format!("{what}: error {error}, {}", said.unwrap_or("no reason")))
+}
 
-    /// The outer `None` where it is too short, the inner one where there is no text.
-    fn text_or_none(&mut self) -> Option<Option<String>> {
-        let Ok(length) = usize::try_from(self.i16()?) else { return Some(None) };
-        Some(Some(String::from_utf8_lossy(self.take(length)?).into_owned()))
-    }
-
-    fn text(&mut self) -> Option<String> {
-        self.text_or_none().map(Option::unwrap_or_default)
-    }
-
-    fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.i32()?;
-        (0..count.max(0)).map(|_| each(self)).collect()
-    }
+fn unreadable(what: &str) -> Failure {
+    Failure::new(format!("the answer to {what} cannot be read"))
 }

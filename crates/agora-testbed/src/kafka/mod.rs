@@ -5,10 +5,12 @@
 
 mod ask;
 mod broker;
+mod cluster;
 pub(crate) mod install;
 mod ready;
 mod settings;
 mod setup;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,6 +23,7 @@ use settings::Node;
 
 pub use ask::{KafkaPartition, KafkaTopic};
 pub use broker::KafkaBroker;
+pub use cluster::KafkaCluster;
 pub use install::{KAFKA_HOME, KafkaVersion};
 pub use setup::KafkaSetup;
 
@@ -73,7 +76,7 @@ fn arguments(
 
 /// A broker for people, on this port: what `cargo xtask services` starts.
 pub(crate) fn service(found: &Found, data: &Path, port: u16) -> Result<Vec<String>> {
-    let node = Node { id: 1, port, controllers: vec![crate::ports::free_port()?], links: Vec::new() };
+    let node = Node { id: 0, port, controllers: vec![crate::ports::free_port()?], links: Vec::new() };
     let more = BTreeMap::from([("auto.create.topics.enable".to_owned(), "true".to_owned())]);
     arguments(found, data, &node, false, &more)
 }

@@ -60,7 +60,7 @@ fn make(found: &Found, into: &Path) -> Result {
     let scratch = into.join("scratch");
     std::fs::create_dir_all(&scratch).doing("make a directory")?;
     let port = free_port()?;
-    let node = Node { id: 1, port, controllers: vec![free_port()?], links: Vec::new() };
+    let node = Node { id: 0, port, controllers: vec![free_port()?], links: Vec::new() };
     let file = scratch.join("server.properties");
     let text = properties(&node, &scratch, None, &std::collections::BTreeMap::new());
     std::fs::write(&file, text).doing("write a configuration")?;

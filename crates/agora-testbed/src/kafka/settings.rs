@@ -12,7 +12,7 @@ const CONTROLLER: &str = "CONTROLLER";
 /// One node: a broker and a controller in one process.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// From 1.
+    /// From 0.
     pub(super) id: usize,
     /// Where clients connect.
     pub(super) port: u16,
@@ -77,7 +77,7 @@ pub(super) fn properties(
     }
     let listeners = Listeners::of(node, secured);
     let voters = node.controllers.iter().enumerate();
-    let voters = voters.map(|(at, port)| format!("{}@127.0.0.1:{port}", at + 1)).collect::<Vec<_>>();
+    let voters = voters.map(|(at, port)| format!("{at}@127.0.0.1:{port}")).collect::<Vec<_>>();
     for (key, value) in [
         ("node.id", node.id.to_string()),
         ("log.dirs", data.join("log").display().to_string()),
@@ -108,7 +108,7 @@ impl Listeners {
         let mut all = Self::default();
         all.add(PLAIN, PLAIN, node.port, Some(node.port));
         // Controllers are no business of clients.
-        all.add(CONTROLLER, PLAIN, node.controllers[node.id - 1], None);
+        all.add(CONTROLLER, PLAIN, node.controllers[node.id], None);
         for (number, (port, told)) in node.links.iter().enumerate() {
             all.add(&format!("LINK{number}"), PLAIN, *port, Some(*told));
         }
@@ -136,19 +136,19 @@ mod tests {
 
     #[test]
     fn clients_of_a_link_are_told_the_proxy_and_not_the_broker() {
-        let node = Node { id: 2, port: 10, controllers: vec![20, 21, 22], links: vec![(30, 40)] };
+        let node = Node { id: 1, port: 10, controllers: vec![20, 21, 22], links: vec![(30, 40)] };
         let lines = lines(&node, &[]);
         let has = |line: &str| assert!(lines.iter().any(|found| found == line), "{line}: {lines:#?}");
         has("listeners=PLAINTEXT://127.0.0.1:10,CONTROLLER://127.0.0.1:21,LINK0://127.0.0.1:30");
         has("advertised.listeners=PLAINTEXT://127.0.0.1:10,LINK0://127.0.0.1:40");
-        has("controller.quorum.voters=1@127.0.0.1:20,2@127.0.0.1:21,3@127.0.0.1:22");
+        has("controller.quorum.voters=0@127.0.0.1:20,1@127.0.0.1:21,2@127.0.0.1:22");
         has("min.insync.replicas=2");
         has("default.replication.factor=3");
     }
 
     #[test]
     fn what_a_test_asks_for_wins() {
-        let node = Node { id: 1, port: 10, controllers: vec![20], links: Vec::new() };
+        let node = Node { id: 0, port: 10, controllers: vec![20], links: Vec::new() };
         let lines = lines(&node, &[("min.insync.replicas", "7")]);
         let set = lines.iter().filter(|line| line.starts_with("min.insync.replicas="));
         assert_eq!(set.collect::<Vec<_>>(), ["min.insync.replicas=7"]);

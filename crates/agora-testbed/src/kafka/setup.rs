@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::settings::Node;
-use super::{HELLO, KafkaBroker, KafkaVersion, arguments};
+use super::{HELLO, KafkaBroker, KafkaCluster, KafkaVersion, arguments};
 use crate::failure::Result;
 use crate::find::Program;
 use crate::ports::free_port;
@@ -59,9 +59,26 @@ impl KafkaSetup {
     /// # Errors
     /// Where there is no Kafka or no Java, or it does not start with this.
     pub async fn start(self) -> Result<KafkaBroker> {
-        let mut broker = self.node(1, vec![free_port()?]).await?;
+        let mut broker = self.node(0, vec![free_port()?]).await?;
         broker.begin().await?;
         Ok(broker)
+    }
+
+    /// As many nodes that are one cluster. From three on, what is stored is on three of them, and two must have it.
+    ///
+    /// # Errors
+    /// As [`start`](KafkaSetup::start), or where they do not come together.
+    pub async fn cluster(self, nodes: usize) -> Result<KafkaCluster> {
+        let controllers: Vec<u16> = (0..nodes).map(|_| free_port()).collect::<Result<_>>()?;
+        let mut all = Vec::new();
+        for id in 0..nodes {
+            all.push(self.node(id, controllers.clone()).await?);
+        }
+        // None of them answers before most of them are there.
+        all.iter_mut().try_for_each(|node| node.spawn())?;
+        let mut cluster = KafkaCluster::of(all);
+        cluster.ready().await?;
+        Ok(cluster)
     }
 
     /// One node, not started yet.
