@@ -20,7 +20,7 @@ use crate::cache;
 use crate::failure::{Doing, Failure, Result};
 use crate::find::Program;
 use crate::process::Hello;
-use crate::{nats, redis};
+use crate::{kafka, nats, redis};
 use note::Note;
 
 /// How long a server may take to answer, and to end.
@@ -84,6 +84,7 @@ impl Service {
             Program::Redis | Program::Valkey => {
                 (redis::arguments(&data, self.port, &["--appendonly", "yes"]), redis::HELLO)
             }
+            Program::Kafka(_) => (kafka::service(&found, &data, self.port)?, kafka::HELLO),
         };
         let log_path = data.join("server.log");
         let log = File::create(&log_path).doing(format_args!("make {}", log_path.display()))?;
