@@ -17,7 +17,7 @@ pub const KAFKA_HOME: &str = "KAFKA_HOME";
 /// Kafka 4 needs it.
 const JAVA_LEAST: u32 = 17;
 /// Kafka brings no logger that writes.
-const LOGGER: &str = "org.slf4j:slf4j-simple:1.7.36";
+pub(crate) const LOGGER: &str = "org.slf4j:slf4j-simple:1.7.36";
 
 /// A line of Kafka that tests run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -60,9 +60,9 @@ fn make(found: &Found, into: &Path) -> Result {
     let scratch = into.join("scratch");
     std::fs::create_dir_all(&scratch).doing("make a directory")?;
     let port = free_port()?;
-    let node = Node { id: 0, port, controllers: vec![free_port()?], links: Vec::new() };
+    let node = Node { id: 0, port, controllers: vec![free_port()?], secured: None, links: Vec::new() };
     let file = scratch.join("server.properties");
-    let text = properties(&node, &scratch, None, &std::collections::BTreeMap::new());
+    let text = properties(&node, &scratch, &std::collections::BTreeMap::new());
     std::fs::write(&file, text).doing("write a configuration")?;
 
     let mut tool = java(found);
@@ -82,7 +82,7 @@ fn make(found: &Found, into: &Path) -> Result {
     let log = std::fs::File::create(scratch.join("server.log")).doing("make a log")?;
     server.arg(SERVER).arg(&file).stdin(Stdio::null()).stderr(log.try_clone().doing("open a log")?);
     let mut child = server.stdout(log).spawn().doing("start Java")?;
-    let guard = Guard::over(&child)?;
+    let guard = Guard::over(child.id())?;
     let served = serve_once(&mut child, port);
     drop(guard);
     let _ = child.kill();
