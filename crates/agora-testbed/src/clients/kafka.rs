@@ -45,19 +45,40 @@ pub fn java_groups(address: &str, args: &[&str]) -> Result<Command> {
 fn java_tool(class: &str, address: &str, args: &[&str]) -> Result<Command> {
     let mut command = Command::new(&install::java()?.path);
     // Its output is for records: what Java and the logger say goes elsewhere.
-    command.args(crate::kafka::JAVA).env("CLASSPATH", tools()?.join("*"));
+    command.args(crate::kafka::JAVA).env("CLASSPATH", tools_directory()?.join("*"));
     command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
     command.args([class, "--bootstrap-server", address]).args(args);
     Ok(command)
 }
 
-/// The jars of the Java client and its tools.
+/// Has every client at hand, and tells where. Afterwards none of them needs a network.
 ///
 /// # Errors
-/// Where they cannot be fetched.
-pub fn tools() -> Result<PathBuf> {
+/// Where one cannot be fetched: with what to install.
+pub fn fetch() -> Result<[(&'static str, PathBuf); 4]> {
+    Ok([
+        ("kafka-tools", tools_directory()?),
+        ("kcat", kcat_directory()?),
+        ("kafka-python", python_directory()?),
+        ("kafkajs", node_directory()?),
+    ])
+}
+
+fn tools_directory() -> Result<PathBuf> {
     let name = TOOLS.split(':').skip(1).collect::<Vec<_>>().join("-");
     cache::filled(&name, |into| fetch::maven(&[TOOLS, install::LOGGER], into))
+}
+
+fn kcat_directory() -> Result<PathBuf> {
+    cache::filled("kcat", |into| fetch::debian(&KCAT_PACKAGES, into))
+}
+
+fn python_directory() -> Result<PathBuf> {
+    cache::filled(&PYTHON_WHEEL.replace("==", "-"), |into| fetch::wheel(PYTHON_WHEEL, into))
+}
+
+fn node_directory() -> Result<PathBuf> {
+    cache::filled(&NODE_PACKAGE.replace('@', "-"), |into| fetch::npm(NODE_PACKAGE, into))
 }
 
 /// `kcat`, such as with `["-b", address, "-C", "-t", "t", "-e"]`. Debian 12 has it with librdkafka 2.0, whose SCRAM is
@@ -66,7 +87,7 @@ pub fn tools() -> Result<PathBuf> {
 /// # Errors
 /// Where it cannot be fetched.
 pub fn kcat(args: &[&str]) -> Result<Command> {
-    let directory = cache::filled("kcat", |into| fetch::debian(&KCAT_PACKAGES, into))?;
+    let directory = kcat_directory()?;
     let libraries = directory.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
     let mut command = Command::new(directory.join("usr/bin/kcat"));
     command.env("LD_LIBRARY_PATH", libraries).args(args);
@@ -78,10 +99,8 @@ pub fn kcat(args: &[&str]) -> Result<Command> {
 /// # Errors
 /// Where the client cannot be fetched.
 pub fn python(script: &str, args: &[&str]) -> Result<Command> {
-    let name = PYTHON_WHEEL.replace("==", "-");
-    let directory = cache::filled(&name, |into| fetch::wheel(PYTHON_WHEEL, into))?;
     let mut command = Command::new("python3");
-    command.env("PYTHONPATH", directory).args(["-u", "-c", script]).args(args);
+    command.env("PYTHONPATH", python_directory()?).args(["-u", "-c", script]).args(args);
     Ok(command)
 }
 
@@ -90,10 +109,8 @@ pub fn python(script: &str, args: &[&str]) -> Result<Command> {
 /// # Errors
 /// Where the client cannot be fetched.
 pub fn node(script: &str, args: &[&str]) -> Result<Command> {
-    let name = NODE_PACKAGE.replace('@', "-");
-    let directory = cache::filled(&name, |into| fetch::npm(NODE_PACKAGE, into))?;
     let mut command = Command::new("node");
-    command.env("NODE_PATH", directory.join("node_modules"));
+    command.env("NODE_PATH", node_directory()?.join("node_modules"));
     // A warning to all who come from an older release, in the midst of the output.
     command.env("KAFKAJS_NO_PARTITIONER_WARNING", "1");
     command.args(["-e", script, "--"]).args(args);

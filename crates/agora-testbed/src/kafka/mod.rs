@@ -58,7 +58,7 @@ pub(crate) const JAVA: [&str; 10] = [
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaConfig=warn",
 ];
 
-/// Formats a node's data where they are new, writes its configuration beside them, and gives what starts it.
+/// Formats a node's data where there are none, writes its configuration beside them, and gives what starts it.
 fn arguments(
     found: &Found,
     data: &Path,
@@ -76,7 +76,8 @@ fn arguments(
     Ok(words.chain([classes, ready::SERVER.to_owned(), file.display().to_string()]).collect())
 }
 
-/// A broker for people, on this port: what `cargo xtask services` starts.
+/// A broker for people, on this port: what `cargo xtask services` starts. Topics are made by being named, as clients of
+/// Kafka expect.
 pub(crate) fn service(found: &Found, data: &Path, port: u16) -> Result<Vec<String>> {
     let node =
         Node { id: 0, port, controllers: vec![crate::ports::free_port()?], secured: None, links: Vec::new() };

@@ -50,7 +50,7 @@ impl Ready {
         self.0.join("classes.jsa")
     }
 
-    /// Formats the data of a node, which must be new.
+    /// Formats the data of a node, unless there is some: a directory that gets another identity loses its partitions.
     pub(super) fn format(&self, node: usize, data: &Path) -> Result {
         format(&self.0.join(CHECKPOINT), node, data)
     }
@@ -139,8 +139,12 @@ fn is_answered(port: u16) -> bool {
 /// What `StorageTool` would write, from what it wrote once.
 fn format(checkpoint: &Path, node: usize, data: &Path) -> Result {
     let log = data.join("log");
+    let meta = log.join("meta.properties");
+    if meta.exists() {
+        return Ok(());
+    }
     std::fs::create_dir_all(&log).doing(format_args!("make {}", log.display()))?;
     std::fs::copy(checkpoint, log.join(CHECKPOINT)).doing("format a node")?;
-    let meta = format!("version=1\ncluster.id={CLUSTER}\nnode.id={node}\n");
-    std::fs::write(log.join("meta.properties"), meta).doing("format a node")
+    let text = format!("version=1\ncluster.id={CLUSTER}\nnode.id={node}\n");
+    std::fs::write(meta, text).doing("format a node")
 }
