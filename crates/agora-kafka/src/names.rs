@@ -85,7 +85,7 @@ pub fn group_of(cluster: &ClusterName, id: &str) -> Option<GroupName> {
 /// The group on the servers that holds the position of a durable cursor: `<prefix>.<name>` in the default cluster, else
 /// `<cluster>..<prefix>.<name>`. `prefix` is `kafka.group`, or [`CURSOR_PREFIX`].
 ///
-/// No group of work has such a name: theirs have no dot. What a name may hold beyond `A-Z a-z 0-9 _ -` is written `=XX`,
+/// Two names under one prefix never meet. No group of work has such a name: theirs have no dot. What a name may hold beyond `A-Z a-z 0-9 _ -` is written `=XX`,
 /// except for single dots between other signs.
 pub fn cursor_id(cluster: &ClusterName, prefix: &str, name: &str) -> String {
     within(cluster, &format!("{}.{}", escaped(prefix), escaped(name)))

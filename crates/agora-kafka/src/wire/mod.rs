@@ -7,6 +7,8 @@ mod hello;
 mod pending;
 mod reader;
 mod sasl;
+mod shape;
+mod shapes;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -94,6 +94,9 @@ fn decode<R: Api>(mut frame: Bytes, version: i16) -> Result<R::Response> {
     let header_version = <R::Response as HeaderVersion>::header_version(version);
     let unreadable =
         || odd("it is no message of this kind").context("request", R::NAME).context("version", version);
+    R::SHAPE
+        .check(&frame, header_version > 0, version)
+        .map_err(|error| error.context("request", R::NAME).context("version", version))?;
     ResponseHeader::decode(&mut frame, header_version).map_err(|_| unreadable())?;
     R::Response::decode(&mut frame, version).map_err(|_| unreadable())
 }

@@ -206,6 +206,23 @@ async fn hostile_bytes_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_of_two_billion_ends_the_connection_and_not_the_process() {
+    let (connection, mut peer) = connected().await;
+    let hostile = async {
+        let (_, correlation) = peer.heard().await;
+        // Throttle time, error code, and so many groups.
+        let body = [&[0; 6][..], &i32::MAX.to_be_bytes()].concat();
+        peer.says(correlation, &body).await;
+    };
+    let list = ListGroupsRequest::default();
+    let (answer, ()) = tokio::join!(connection.call(&list, by()), hostile);
+    let error = answer.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    assert!(error.to_string().contains("more than there is"), "{error}");
+    assert!(connection.is_over());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_says_nothing_is_given_up_at_the_deadline() {
     let (ours, _silent) = duplex(1 << 10);
     let began = Instant::now();
