@@ -13,7 +13,7 @@ use agora_testbed::{KafkaBroker, KafkaSetup};
 use kafka_protocol::messages::MetadataRequest;
 use tokio::time::Instant;
 
-use crate::support::{PATIENCE, by, config, connect, soon, try_connect};
+use crate::support::{by, config, connect, soon, try_connect};
 
 /// A client of a broker that encrypts, with the right name and password.
 fn over_tls(broker: &KafkaBroker, sasl: Sasl) -> Kafka {
@@ -171,6 +171,6 @@ async fn a_password_that_is_not_right_any_more_ends_the_connection() {
     std::fs::write(&file, "changed\n").unwrap();
     let why = soon("the connection ends", connection.over()).await;
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(why.kind(), ErrorKind::Unauthorized, "{why} within {PATIENCE:?}");
+    assert_eq!(why.kind(), ErrorKind::Unauthorized, "{why}");
     assert!(connection.is_over());
 }
