@@ -7,7 +7,7 @@ use super::wire::{Api, Heard, Say, request};
 use crate::failure::{Failure, Result};
 
 /// How long the broker is told that it may take: less than one waits for it.
-const BROKER_WAIT_MS: i32 = 8000;
+const BROKER_WAIT_MS: i32 = 4000;
 
 const METADATA: Api = Api::plain(3, 1);
 const FIND_COORDINATOR: Api = Api::plain(10, 1);

@@ -177,9 +177,7 @@ impl KafkaCluster {
     /// Where nobody does in time.
     pub async fn coordinator_of(&self, group: &str) -> Result<usize> {
         wait::until("a group has a coordinator", || async {
-            let (_, node) = self.running().next().ok_or_else(|| Failure::new("no node runs"))?;
-            let found = ask::coordinator(node.port(), group).await?;
-            Ok(found.filter(|number| self.nodes.get(*number).is_some_and(|node| node.id().is_some())))
+            self.running_one(async |port| ask::coordinator(port, group).await).await
         })
         .await
     }
@@ -190,11 +188,23 @@ impl KafkaCluster {
     /// Where there is none in time.
     pub async fn controller(&self) -> Result<usize> {
         wait::until("there is an active controller", || async {
-            let (_, node) = self.running().next().ok_or_else(|| Failure::new("no node runs"))?;
-            let found = ask::controller(node.port()).await?;
-            Ok(found.filter(|number| self.nodes.get(*number).is_some_and(|node| node.id().is_some())))
+            self.running_one(async |port| ask::controller(port).await).await
         })
         .await
+    }
+
+    /// The node that the first node to answer names, where that runs: whoever was killed is named for a while yet.
+    async fn running_one(&self, ask: impl AsyncFn(u16) -> Result<Option<usize>>) -> Result<Option<usize>> {
+        let mut last = Failure::new("no node runs");
+        for (_, node) in self.running() {
+            match ask(node.port()).await {
+                Ok(found) => {
+                    return Ok(found.filter(|found| self.running().any(|(number, _)| number == *found)));
+                }
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
     }
 
     fn running(&self) -> impl Iterator<Item = (usize, &KafkaBroker)> {

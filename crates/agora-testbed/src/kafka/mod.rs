@@ -1,7 +1,7 @@
 //! Apache Kafka, without ZooKeeper: every node is a broker and a controller in one process of Java.
 //!
-//! A broker answers about 1.6 s after its start and takes 160 MB: see [`ready`] for what makes it so quick, and
-//! [`settings`] for how tests want it to be.
+//! A broker answers about 2 s after its start and takes 160 MB: see `ready` for what makes it so quick, and
+//! `settings` for how tests want it to be.
 
 mod ask;
 mod broker;

@@ -58,7 +58,7 @@ impl KafkaSetup {
         self
     }
 
-    /// For benchmarks: Java compiles as well as it can. The start takes half a second longer.
+    /// For benchmarks: Java compiles as well as it can. The start takes a second longer.
     #[must_use]
     pub fn for_speed(mut self) -> Self {
         self.for_speed = true;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::failure::{Doing, Failure, Result};
 
 /// How long one answer may take.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// The most that is read of an answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
