@@ -3,12 +3,14 @@
 use std::fmt;
 
 use crate::failure::Result;
-use crate::{NatsServer, RedisServer};
+use crate::{KafkaBroker, NatsServer, RedisServer};
 
 /// Names a NATS server for tests that neither kill it nor mind what else it holds.
 pub const NATS_URL: &str = "AGORA_NATS_URL";
 /// Names a Redis or Valkey server likewise.
 pub const REDIS_URL: &str = "AGORA_REDIS_URL";
+/// Names brokers of Kafka likewise.
+pub const KAFKA_URL: &str = "AGORA_KAFKA_URL";
 
 /// A server to talk to, for as long as this lives.
 pub struct Endpoint {
@@ -20,6 +22,7 @@ pub struct Endpoint {
 enum Own {
     Nats(NatsServer),
     Redis(RedisServer),
+    Kafka(KafkaBroker),
 }
 
 impl Endpoint {
@@ -45,6 +48,18 @@ impl Endpoint {
         }
         let server = RedisServer::start().await?;
         Ok(Self { url: server.url(), own: Some(Own::Redis(server)) })
+    }
+
+    /// What `AGORA_KAFKA_URL` names, else a broker of one's own.
+    ///
+    /// # Errors
+    /// Where there is none, or it does not start.
+    pub async fn kafka() -> Result<Self> {
+        if let Some(url) = named(KAFKA_URL) {
+            return Ok(Self { url, own: None });
+        }
+        let broker = KafkaBroker::start().await?;
+        Ok(Self { url: broker.url(), own: Some(Own::Kafka(broker)) })
     }
 
     /// Its URL. One that was named may hold a password.

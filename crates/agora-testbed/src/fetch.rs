@@ -42,6 +42,49 @@ pub(crate) fn debian(packages: &[&str], into: &Path) -> Result {
     Ok(())
 }
 
+/// The plugin that copies what an artifact depends on. Without a version it would be whatever this Maven prefers.
+const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
+/// Puts artifacts of Maven, and all that they need at run time, into `into`. Each is `group:artifact:version`.
+pub(crate) fn maven(artifacts: &[&str], into: &Path) -> Result {
+    let pom = into.join("pom.xml");
+    fs::write(&pom, project(artifacts)).doing("write a project for Maven")?;
+    let mut command = Command::new("mvn");
+    command.args(["-q", "-B", MAVEN_COPY, "-DincludeScope=runtime"]);
+    command.arg(format!("-DoutputDirectory={}", into.display()));
+    run(command.arg("-f").arg(&pom).current_dir(into))
+        .map_err(|failure| Failure::new(format!("{failure}\nIt takes Maven (Debian: maven).")))?;
+    fs::remove_file(&pom).doing(format_args!("remove {}", pom.display()))
+}
+
+fn project(artifacts: &[&str]) -> String {
+    let dependency = |artifact: &&str| {
+        let mut parts = artifact.split(':');
+        let mut part = || parts.next().unwrap_or_default();
+        format!(
+            "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>",
+            part(),
+            part(),
+            part()
+        )
+    };
+    let dependencies: String = artifacts.iter().map(dependency).collect();
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>agora</groupId><artifactId>servers</artifactId><version>1</version>\
+         <dependencies>{dependencies}</dependencies></project>"
+    )
+}
+
+/// Puts a package of npm, and all that it needs, into `into`. `package` is `name@version`. Nothing of it is run.
+pub(crate) fn npm(package: &str, into: &Path) -> Result {
+    let mut command = Command::new("npm");
+    command.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--prefix"]);
+    run(command.arg(into).arg(package).current_dir(into)).map_err(|failure| {
+        Failure::new(format!("{failure}\nIt takes Node.js with npm (Debian: nodejs, npm)."))
+    })
+}
+
 /// The one file of this name beneath a directory, made executable.
 pub(crate) fn executable(beneath: &Path, name: &str) -> Result<PathBuf> {
     let found = search(beneath, name).doing(format_args!("search {}", beneath.display()))?;
@@ -75,6 +118,8 @@ fn run(command: &mut Command) -> Result {
     if out.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&out.stderr);
+    // Maven says what is wrong where others say what they do.
+    let (out_said, said) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let said = if said.trim().is_empty() { out_said } else { said };
     Err(Failure::new(format!("{command:?} failed ({}): {}", out.status, said.trim())))
 }

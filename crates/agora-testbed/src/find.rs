@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::cache;
 use crate::failure::{Failure, Result};
 use crate::fetch;
+use crate::kafka::{KafkaVersion, install};
 
 /// A server that the testbed can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +18,14 @@ pub enum Program {
     Redis,
     /// `valkey-server`, at least 9.
     Valkey,
+    /// Apache Kafka, of this line. Its program is Java.
+    Kafka(KafkaVersion),
 }
 
 /// A server that can be started.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The program.
+    /// The program, or what runs it.
     pub path: PathBuf,
     /// Its version, as it says itself.
     pub version: Version,
@@ -41,7 +44,13 @@ const REDIS_PACKAGES: [&str; 4] = ["redis-server", "redis-tools", "libjemalloc2"
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 3] = [Self::Nats, Self::Redis, Self::Valkey];
+    pub const ALL: [Self; 5] = [
+        Self::Nats,
+        Self::Redis,
+        Self::Valkey,
+        Self::Kafka(KafkaVersion::V4_1),
+        Self::Kafka(KafkaVersion::V3_9),
+    ];
 
     /// The name of its file.
     pub fn file(self) -> &'static str {
@@ -49,6 +58,7 @@ impl Program {
             Self::Nats => "nats-server",
             Self::Redis => "redis-server",
             Self::Valkey => "valkey-server",
+            Self::Kafka(_) => install::SCRIPT,
         }
     }
 
@@ -58,14 +68,28 @@ impl Program {
             Self::Nats => (2, 10),
             Self::Redis => (7, 0),
             Self::Valkey => (9, 0),
+            Self::Kafka(version) => version.least(),
         }
     }
 
-    /// Finds it on the PATH, or fetches it.
+    /// Is this version good enough?
+    fn takes(self, version: Version) -> bool {
+        match self {
+            Self::Kafka(line) => line.takes(version),
+            Self::Nats | Self::Redis | Self::Valkey => version >= self.least(),
+        }
+    }
+
+    /// Finds it on the PATH, or fetches it. A Kafka that `KAFKA_HOME` names comes first.
     ///
     /// # Errors
     /// What could not be fetched, and what to install instead.
     pub fn find(self) -> Result<Found> {
+        if let Self::Kafka(line) = self
+            && let Some(found) = install::at_home(line)?
+        {
+            return Ok(found);
+        }
         if let Some(found) = self.on_path() {
             return Ok(found);
         }
@@ -73,7 +97,7 @@ impl Program {
             let (file, (major, minor)) = (self.file(), self.least());
             Failure::new(format!("{failure}\nOr put a {file} of at least {major}.{minor} on the PATH."))
         })?;
-        if fetched.version < self.least() {
+        if !self.takes(fetched.version) {
             return Err(Failure::new(format!("{} {:?} is too old", fetched.path.display(), fetched.version)));
         }
         Ok(fetched)
@@ -81,13 +105,14 @@ impl Program {
 
     /// One on the PATH that is new enough.
     fn on_path(self) -> Option<Found> {
-        let path = std::env::var_os("PATH")?;
-        let files = std::env::split_paths(&path).map(|directory| directory.join(self.file()));
-        let found = files.filter(|file| file.is_file()).filter_map(|file| {
-            let version = version(&file, &[]).ok()?;
-            Some(Found { path: file, version, env: Vec::new() })
+        let found = files_on_path(self.file()).into_iter().filter_map(|file| match self {
+            Self::Kafka(_) => install::beside(&file),
+            Self::Nats | Self::Redis | Self::Valkey => {
+                let version = version(&file, &[]).ok()?;
+                Some(Found { path: file, version, env: Vec::new() })
+            }
         });
-        found.into_iter().find(|found| found.version >= self.least())
+        found.into_iter().find(|found| self.takes(found.version))
     }
 
     fn fetched(self) -> Result<Found> {
@@ -100,10 +125,18 @@ impl Program {
                     directory.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
                 (directory.join("usr/bin"), vec![("LD_LIBRARY_PATH", libraries.into_os_string())])
             }
+            Self::Kafka(version) => return install::fetched(version),
         };
         let path = fetch::executable(&directory, self.file())?;
         Ok(Found { version: version(&path, &env)?, path, env })
     }
+}
+
+/// Every file of this name in a directory of the PATH, in its order.
+pub(crate) fn files_on_path(name: &str) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let files = std::env::split_paths(&path).map(|directory| directory.join(name));
+    files.filter(|file| file.is_file()).collect()
 }
 
 fn wheel(package: &str) -> Result<PathBuf> {

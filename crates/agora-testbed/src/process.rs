@@ -17,8 +17,9 @@ use crate::failure::{Doing, Failure, Result};
 use crate::find::Found;
 use crate::guard::Guard;
 
-/// How long a server may take to answer after it was started.
-const START_WAIT: Duration = Duration::from_secs(30);
+/// How long a server may take to answer after it was started. Long, because it only bounds a failure: a machine that
+/// starts a dozen servers at once is slow, and a server that has ended is noticed at once.
+const START_WAIT: Duration = Duration::from_secs(60);
 /// How long a server that was asked to end may take.
 const STOP_WAIT: Duration = Duration::from_secs(20);
 /// How often a server that starts or ends is looked at: there is no event for either.
@@ -42,11 +43,11 @@ struct Running {
     child: Child,
 }
 
-/// How a server is seen to answer: what is said to it, and what its answer begins with.
+/// How a server is seen to answer: what is said to it, and whether its answer begins as it should.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hello {
     pub(crate) say: &'static [u8],
-    pub(crate) hear: &'static [&'static str],
+    pub(crate) hear: fn(&[u8]) -> bool,
 }
 
 impl Hello {
@@ -56,7 +57,7 @@ impl Hello {
         stream.write_all(self.say).await?;
         let mut answer = [0; 64];
         let length = stream.read(&mut answer).await?;
-        Ok(self.hear.iter().any(|word| answer[..length].starts_with(word.as_bytes())))
+        Ok((self.hear)(&answer[..length]))
     }
 }
 
@@ -68,11 +69,22 @@ impl Process {
         hello: Hello,
         args: impl FnOnce(&Path) -> Result<Vec<String>>,
     ) -> Result<Self> {
+        let mut process = Self::new(found, port, hello, args)?;
+        process.begin().await?;
+        Ok(process)
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn new(
+        found: Found,
+        port: u16,
+        hello: Hello,
+        args: impl FnOnce(&Path) -> Result<Vec<String>>,
+    ) -> Result<Self> {
         let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let data = cache::data(&name)?;
         let mut process = Self { found, args: Vec::new(), port, hello, data, running: None };
         process.args = args(&process.data)?;
-        process.begin().await?;
         Ok(process)
     }
 
@@ -126,7 +138,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .doing(format_args!("start {}", self.found.path.display()))?;
-        self.running = Some(Running { _guard: Guard::over(&child)?, child });
+        self.running = Some(Running { _guard: Guard::over(child.id())?, child });
         Ok(())
     }
 

@@ -37,6 +37,10 @@ pub struct Kafka {
     pub tls: bool,
     /// The certificates of those who may sign the brokers', PEM. `None`: those that the system trusts.
     pub tls_ca_file: Option<PathBuf>,
+    /// This node's own certificate, PEM, where the brokers ask for one.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// How to prove who one is. `None`: not at all, or by SCRAM with SHA-512 where a user is given.
     pub sasl: Option<Sasl>,
     /// Whom to authenticate as.
@@ -56,6 +60,8 @@ impl Default for Kafka {
             session_timeout: Duration::from_secs(10),
             tls: false,
             tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             sasl: None,
             user: None,
             password: None,
@@ -82,6 +88,13 @@ pub(super) const KEYS: &[Key] = &[
         "Who may sign the brokers' certificates, PEM; by default whom the system trusts.",
     ),
     Key::new(
+        "tls_cert_file",
+        Takes::Path,
+        "",
+        "This node's own certificate, PEM, where the brokers ask for one.",
+    ),
+    Key::new("tls_key_file", Takes::Path, "", "The key of that certificate, PEM."),
+    Key::new(
         "sasl",
         Takes::OneOf(&["plain", "scram-sha-256", "scram-sha-512"]),
         "\"scram-sha-512\" with a user",
@@ -101,6 +114,8 @@ impl Kafka {
             ("session_timeout", Value::Time(time)) => self.session_timeout = time,
             ("tls", Value::Flag(flag)) => self.tls = flag,
             ("tls_ca_file", Value::Text(path)) => self.tls_ca_file = Some(path.into()),
+            ("tls_cert_file", Value::Text(path)) => self.tls_cert_file = Some(path.into()),
+            ("tls_key_file", Value::Text(path)) => self.tls_key_file = Some(path.into()),
             ("sasl", Value::Text(word)) => {
                 self.sasl = Some(match word.as_str() {
                     "plain" => Sasl::Plain,
@@ -141,6 +156,20 @@ impl Kafka {
         }
         if self.tls_ca_file.is_some() && !self.tls {
             return Err(without_tls("kafka"));
+        }
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            return Err(Problem::relation(
+                ["kafka.tls_cert_file", "kafka.tls_key_file"],
+                "and `kafka.tls_key_file` belong together, and one of them is not set",
+                "set both, or leave both out",
+            ));
+        }
+        if self.tls_cert_file.is_some() && !self.tls {
+            return Err(Problem::relation(
+                ["kafka.tls_cert_file", "kafka.tls"],
+                "is set without encryption: nobody would see the certificate",
+                "set `kafka.tls` to true, or leave `kafka.tls_cert_file` out",
+            ));
         }
         Ok(())
     }

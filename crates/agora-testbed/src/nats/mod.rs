@@ -14,7 +14,7 @@ use crate::process::{Hello, Process};
 pub use cluster::NatsCluster;
 
 /// The server speaks first.
-pub(crate) const HELLO: Hello = Hello { say: b"", hear: &["INFO "] };
+pub(crate) const HELLO: Hello = Hello { say: b"", hear: |answer| answer.starts_with(b"INFO ") };
 
 /// Writes the configuration of a server with JetStream beside its data, and gives what names it.
 pub(crate) fn arguments(data: &Path, port: u16, more: &str) -> Result<Vec<String>> {

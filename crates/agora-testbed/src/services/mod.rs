@@ -19,8 +19,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cache;
 use crate::failure::{Doing, Failure, Result};
 use crate::find::Program;
+use crate::kafka::KafkaVersion;
 use crate::process::Hello;
-use crate::{nats, redis};
+use crate::{kafka, nats, redis};
 use note::Note;
 
 /// How long a server may take to answer, and to end.
@@ -40,10 +41,11 @@ pub struct Service {
 }
 
 /// The servers, on their usual ports; Valkey, whose usual port is that of Redis, on the next one.
-pub const USUAL: [Service; 3] = [
+pub const USUAL: [Service; 4] = [
     Service { name: "nats", program: Program::Nats, port: 4222 },
     Service { name: "redis", program: Program::Redis, port: 6379 },
     Service { name: "valkey", program: Program::Valkey, port: 6380 },
+    Service { name: "kafka", program: Program::Kafka(KafkaVersion::V4_1), port: 9092 },
 ];
 
 /// Where the usual ones are remembered: beneath the build directory.
@@ -54,7 +56,11 @@ pub fn directory() -> PathBuf {
 impl Service {
     /// How to reach it.
     pub fn url(&self) -> String {
-        let scheme = if self.program == Program::Nats { "nats" } else { "redis" };
+        let scheme = match self.program {
+            Program::Nats => "nats",
+            Program::Redis | Program::Valkey => "redis",
+            Program::Kafka(_) => "kafka",
+        };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
@@ -84,6 +90,7 @@ impl Service {
             Program::Redis | Program::Valkey => {
                 (redis::arguments(&data, self.port, &["--appendonly", "yes"]), redis::HELLO)
             }
+            Program::Kafka(_) => (kafka::service(&found, &data, self.port)?, kafka::HELLO),
         };
         let log_path = data.join("server.log");
         let log = File::create(&log_path).doing(format_args!("make {}", log_path.display()))?;

@@ -43,10 +43,11 @@ impl Note {
     }
 }
 
-/// Redis shows its title in front of its port; its other words stay as they were given, or are gone.
+/// Redis shows its address behind its name; its other words are gone. One Java is as good as another: its words count.
 fn is_same(noted: &str, running: &str) -> bool {
     let program = |command: &str| command.split(' ').next().map(str::to_owned);
-    running == noted || (program(noted).is_some() && program(noted) == program(running))
+    let is_title = running.split(' ').nth(1).is_some_and(|word| word.contains(':'));
+    running == noted || (is_title && program(noted) == program(running))
 }
 
 /// The command line of a process; `None` where it is not there, or has ended and only waits to be noticed.
@@ -70,6 +71,7 @@ mod tests {
         assert!(is_same(noted, noted));
         assert!(is_same(noted, "/x/redis-server 127.0.0.1:6379"));
         assert!(!is_same(noted, "/bin/sh -c sleep"));
+        assert!(!is_same("/x/java -Xmx400m kafka.Kafka a", "/x/java -Xmx400m kafka.Kafka b"));
     }
 
     #[test]

@@ -225,6 +225,8 @@ fn beside(section: &str, name: &str) -> Vec<(&'static str, &'static str)> {
         ("redis", "tls_cert_file") => vec![("redis.tls_key_file", "f")],
         ("redis", "tls_key_file") => vec![("redis.tls_cert_file", "f")],
         ("kafka", "tls_ca_file") => vec![("kafka.tls", "true")],
+        ("kafka", "tls_cert_file") => vec![("kafka.tls", "true"), ("kafka.tls_key_file", "f")],
+        ("kafka", "tls_key_file") => vec![("kafka.tls", "true"), ("kafka.tls_cert_file", "f")],
         ("kafka", "sasl") => vec![("kafka.user", "u"), ("kafka.password_file", "f"), ("kafka.tls", "true")],
         ("redis", "retry_max_wait") => vec![("redis.retry_min_wait", "1ms")],
         ("redis", "master") => vec![("redis.mode", "sentinel")],

@@ -1,0 +1,89 @@
+//! The requests that are ever sent, and the highest version of each.
+//!
+//! The ceilings are what agora was written for and tested with. Those of `Fetch`, `Metadata`, `Produce`, `OffsetCommit`,
+//! `DeleteTopics` and `CreateTopics` are the last that name topics by name alone: Redpanda has no topic ids.
+
+use kafka_protocol::messages as m;
+use kafka_protocol::protocol::Request;
+
+use super::shape::Shape;
+use super::shapes;
+
+/// A request that agora sends.
+pub trait Api: Request<Response: Send + 'static> + Send + Sync + 'static {
+    /// What the protocol calls it.
+    const NAME: &'static str;
+    /// The highest version that is asked for.
+    const CEILING: i16;
+
+    /// The fields of its answer.
+    const SHAPE: Shape;
+
+    /// For how long, in milliseconds, the broker wants no further request on this connection.
+    fn throttle_ms(response: &Self::Response) -> i32;
+}
+
+macro_rules! apis {
+    ($d:tt $($name:literal $request:ident to $ceiling:literal as $shape:ident $($throttled:ident)?;)+) => {
+        $(
+            impl Api for m::$request {
+                const NAME: &'static str = $name;
+                const CEILING: i16 = $ceiling;
+                const SHAPE: Shape = shapes::$shape;
+
+                fn throttle_ms(response: &Self::Response) -> i32 {
+                    let _ = response;
+                    0 $(+ throttle!($throttled response))?
+                }
+            }
+        )+
+
+        /// Calls a function that takes the type of a request once for each of them.
+        #[cfg(test)]
+        macro_rules! every_api {
+            ($function:ident $d(, $argument:expr)?) => {
+                $($function::<kafka_protocol::messages::$request>($d($argument)?);)+
+            };
+        }
+
+        #[cfg(test)]
+        pub(super) use every_api;
+    };
+}
+
+macro_rules! throttle {
+    (throttled $response:ident) => {
+        $response.throttle_time_ms
+    };
+}
+
+apis! {
+    $
+    "Produce" ProduceRequest to 9 as PRODUCE throttled;
+    "Fetch" FetchRequest to 12 as FETCH throttled;
+    "ListOffsets" ListOffsetsRequest to 7 as LIST_OFFSETS throttled;
+    "Metadata" MetadataRequest to 9 as METADATA throttled;
+    "OffsetCommit" OffsetCommitRequest to 8 as OFFSET_COMMIT throttled;
+    "OffsetFetch" OffsetFetchRequest to 7 as OFFSET_FETCH throttled;
+    "FindCoordinator" FindCoordinatorRequest to 3 as FIND_COORDINATOR throttled;
+    "JoinGroup" JoinGroupRequest to 7 as JOIN_GROUP throttled;
+    "Heartbeat" HeartbeatRequest to 4 as HEARTBEAT throttled;
+    "LeaveGroup" LeaveGroupRequest to 4 as LEAVE_GROUP throttled;
+    "SyncGroup" SyncGroupRequest to 5 as SYNC_GROUP throttled;
+    "DescribeGroups" DescribeGroupsRequest to 5 as DESCRIBE_GROUPS throttled;
+    "ListGroups" ListGroupsRequest to 4 as LIST_GROUPS throttled;
+    "SaslHandshake" SaslHandshakeRequest to 1 as SASL_HANDSHAKE;
+    "ApiVersions" ApiVersionsRequest to 3 as API_VERSIONS throttled;
+    "CreateTopics" CreateTopicsRequest to 6 as CREATE_TOPICS throttled;
+    "DeleteTopics" DeleteTopicsRequest to 5 as DELETE_TOPICS throttled;
+    "DeleteRecords" DeleteRecordsRequest to 2 as DELETE_RECORDS throttled;
+    "InitProducerId" InitProducerIdRequest to 4 as INIT_PRODUCER_ID throttled;
+    "OffsetForLeaderEpoch" OffsetForLeaderEpochRequest to 4 as OFFSET_FOR_LEADER_EPOCH throttled;
+    "DescribeConfigs" DescribeConfigsRequest to 4 as DESCRIBE_CONFIGS throttled;
+    "DescribeLogDirs" DescribeLogDirsRequest to 4 as DESCRIBE_LOG_DIRS throttled;
+    "SaslAuthenticate" SaslAuthenticateRequest to 2 as SASL_AUTHENTICATE;
+    "CreatePartitions" CreatePartitionsRequest to 3 as CREATE_PARTITIONS throttled;
+    "DeleteGroups" DeleteGroupsRequest to 2 as DELETE_GROUPS throttled;
+    "IncrementalAlterConfigs" IncrementalAlterConfigsRequest to 1 as INCREMENTAL_ALTER_CONFIGS throttled;
+    "OffsetDelete" OffsetDeleteRequest to 0 as OFFSET_DELETE throttled;
+}
