@@ -54,6 +54,8 @@ pub(crate) struct Part {
     pub(crate) many: u64,
     /// How many times as many events as the raw client agora is to reach.
     pub(crate) least: f64,
+    /// Does the raw client hear what became of a message? Then agora waits for that as well.
+    pub(crate) is_answered: bool,
 }
 
 /// A backend with a server, and what a careful user of its client writes without agora.
@@ -98,7 +100,7 @@ pub(crate) async fn measure<B: Backend>(backend: &B) {
     }
     for (part, log) in [(B::LIVE, false), (Some(B::LOG), true)] {
         if let Some(part) = part.filter(|_| wanted("latency")) {
-            latencies(backend, part.title, log).await;
+            latencies(backend, part, log).await;
         }
     }
     if let Some(part) = B::LIVE.filter(|_| wanted("overload")) {
@@ -160,12 +162,12 @@ async fn group<B: Backend>(backend: &B) {
     contest(&format!("{}, {bytes} bytes", part.title), ROUNDS, &entrants, &aims(part)).await;
 }
 
-async fn latencies<B: Backend>(backend: &B, title: &str, log: bool) {
+async fn latencies<B: Backend>(backend: &B, part: Part, log: bool) {
     let (mut raws, mut agoras) = (Vec::new(), Vec::new());
     for _ in 0..LATENCY_ROUNDS {
         raws.push(backend.latency(log).await);
         let (a, b) = pair(backend).await;
-        agoras.push(bus::latency(a, b, log).await);
+        agoras.push(bus::latency(a, b, log, part.is_answered).await);
     }
-    latency::table(title, &raws, &agoras);
+    latency::table(part.title, &raws, &agoras);
 }

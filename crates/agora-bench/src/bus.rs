@@ -169,7 +169,7 @@ pub(crate) async fn group(a: impl Transport, b: impl Transport, load: Load) -> S
 }
 
 /// The latency of events at a thousand a second.
-pub(crate) async fn latency(a: impl Transport, b: impl Transport, log: bool) -> Latency {
+pub(crate) async fn latency(a: impl Transport, b: impl Transport, log: bool, is_answered: bool) -> Latency {
     let topic = topic(log, Framing::Batch);
     let (a, b) = (open(a, "a", &topic).await, open(b, "b", &topic).await);
     let mut events = b.subscribe(topic.0.as_str()).typed::<Payload>().start(Start::Live).await.unwrap();
@@ -186,11 +186,14 @@ pub(crate) async fn latency(a: impl Transport, b: impl Transport, log: bool) -> 
         nanos
     });
     pace(epoch, |time| {
-        let publishing = publisher.publish(&payload(100, time));
-        async move {
+        let event = payload(100, time);
+        if is_answered {
             // The pace is kept whatever the answer takes.
-            tokio::spawn(publishing);
+            tokio::spawn(publisher.publish(&event));
+        } else {
+            publisher.try_publish(&event).unwrap();
         }
+        std::future::ready(())
     })
     .await;
     let nanos = tokio::time::timeout(PATIENCE, reading).await.unwrap().unwrap();

@@ -42,18 +42,21 @@ impl Nats {
 impl Backend for Nats {
     type Transport = NatsTransport;
 
-    const LIVE: Option<Part> = Some(Part { title: "Core", singles: 400_000, many: 1_600_000, least: 2.0 });
+    const LIVE: Option<Part> =
+        Some(Part { title: "Core", singles: 400_000, many: 1_600_000, least: 2.0, is_answered: false });
     const LOG: Part = Part {
         title: "JetStream, 1,024 acknowledgements in flight",
         singles: 50_000,
         many: 400_000,
         least: 3.0,
+        is_answered: true,
     };
     const GROUP: Part = Part {
         title: "JetStream, a group: pull and acknowledge",
         singles: 50_000,
         many: 400_000,
         least: 3.0,
+        is_answered: true,
     };
 
     async fn transport(&self) -> NatsTransport {

@@ -36,12 +36,27 @@ impl Redis {
 impl Backend for Redis {
     type Transport = RedisTransport;
 
-    const LIVE: Option<Part> =
-        Some(Part { title: "PUBLISH, 4 pipelines of 128", singles: 200_000, many: 800_000, least: 3.0 });
-    const LOG: Part =
-        Part { title: "XADD in pipelines of 128, and XREAD", singles: 100_000, many: 400_000, least: 3.0 };
-    const GROUP: Part =
-        Part { title: "A group: XREADGROUP and XACK", singles: 100_000, many: 400_000, least: 3.0 };
+    const LIVE: Option<Part> = Some(Part {
+        title: "PUBLISH, 4 pipelines of 128",
+        singles: 200_000,
+        many: 800_000,
+        least: 3.0,
+        is_answered: true,
+    });
+    const LOG: Part = Part {
+        title: "XADD in pipelines of 128, and XREAD",
+        singles: 100_000,
+        many: 400_000,
+        least: 3.0,
+        is_answered: true,
+    };
+    const GROUP: Part = Part {
+        title: "A group: XREADGROUP and XACK",
+        singles: 100_000,
+        many: 400_000,
+        least: 3.0,
+        is_answered: true,
+    };
 
     async fn transport(&self) -> RedisTransport {
         let mut config = config::Redis::default();

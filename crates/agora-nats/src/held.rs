@@ -232,7 +232,7 @@ mod tests {
         held.kept(kept, now + S / 2, S);
         assert!(held.hand_over(kept, now + S, S, S));
         assert!(!held.hand_over(lost, now + S, S, S));
-        assert_eq!(held.clear(now + S), ["kept"]);
+        assert_eq!(held.clear(now + S), [Subject::from_static("kept")]);
     }
 
     #[test]

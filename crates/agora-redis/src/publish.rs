@@ -1,7 +1,9 @@
 //! Publishing: in call order, on one task per topic, with a deadline that holds while the server is silent.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use agora_core::id::TopicName;
@@ -11,7 +13,7 @@ use agora_core::transport::{
 use agora_core::{Error, ErrorKind};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::{ask_all, bytes, checked, is_refusal, of_transaction};
@@ -33,7 +35,46 @@ const MADE_ANEW_MAX: usize = 3;
 const COMMAND_BYTES: usize = 256;
 
 /// Where the calls for one topic go.
-pub(crate) type Sender = mpsc::Sender<Call>;
+pub(crate) struct Sender {
+    calls: mpsc::Sender<Call>,
+    /// How many calls wait for the task, or are under way there.
+    waiting: Arc<AtomicUsize>,
+    /// Whoever has it sends.
+    pen: Arc<Mutex<Pen>>,
+}
+
+impl Sender {
+    fn start(shared: &Arc<Shared>, topic: &TopicName) -> Self {
+        let (calls, received) = mpsc::channel(QUEUE_CALLS_MAX);
+        let (waiting, pen) = (Arc::default(), Arc::new(Mutex::new(Pen::new(shared, topic))));
+        let sender = Self { calls, waiting, pen };
+        let (waiting, pen) = (Arc::clone(&sender.waiting), Arc::clone(&sender.pen));
+        shared.spawn(run(Arc::clone(shared), topic.clone(), received, waiting, pen));
+        sender
+    }
+
+    /// The pen, where nothing is under way that a call could overtake.
+    fn idle(&self) -> Option<OwnedMutexGuard<Pen>> {
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        Arc::clone(&self.pen).try_lock_owned().ok()
+    }
+
+    fn queue(&self, call: Call) -> Result<(), Error> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let refused = match self.calls.try_send(call) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        Err(match refused {
+            TrySendError::Full(_) => error(ErrorKind::QueueFull, "too many publishes wait for the server")
+                .context("allowed", QUEUE_CALLS_MAX),
+            TrySendError::Closed(_) => closed(),
+        })
+    }
+}
 
 /// One call of `publish`.
 pub(crate) struct Call {
@@ -46,6 +87,18 @@ pub(crate) struct Call {
 
 fn claim(claimed: &AtomicBool) -> bool {
     !claimed.swap(true, Ordering::AcqRel)
+}
+
+impl Call {
+    /// The call, where somebody still wants it sent. From here on its outcome is the sender's to say.
+    fn begin(self) -> Option<Self> {
+        let is_wanted = !self.done.is_closed();
+        if !is_wanted || self.by <= Instant::now() || !claim(&self.claimed) {
+            let _ = self.done.send(Err(not_stored(late())));
+            return None;
+        }
+        Some(self)
+    }
 }
 
 fn late() -> Error {
@@ -92,7 +145,8 @@ pub(crate) fn publish(
     })
 }
 
-/// Puts a call into the queue of its topic's sender, which is started where there is none.
+/// Sends a call where nothing is under way before it, or puts it into the queue of its topic's sender, which is started where
+/// there is none.
 fn submit(shared: &Arc<Shared>, to: &Address, call: Call) -> Result<(), Error> {
     if shared.is_closed() {
         return Err(closed());
@@ -106,27 +160,37 @@ fn submit(shared: &Arc<Shared>, to: &Address, call: Call) -> Result<(), Error> {
     }
     let mut senders = lock(&shared.senders);
     // One that has ended takes nothing more.
-    if senders.get(&to.topic).is_some_and(Sender::is_closed) {
+    if senders.get(&to.topic).is_some_and(|sender| sender.calls.is_closed()) {
         senders.remove(&to.topic);
     }
-    let sender = senders.entry(to.topic.clone()).or_insert_with(|| {
-        let (sender, calls) = mpsc::channel(QUEUE_CALLS_MAX);
-        shared.spawn(run(Arc::clone(shared), to.topic.clone(), calls));
-        sender
-    });
-    match sender.try_send(call) {
-        Ok(()) => Ok(()),
-        Err(TrySendError::Full(_)) => {
-            Err(error(ErrorKind::QueueFull, "too many publishes wait for the server")
-                .context("allowed", QUEUE_CALLS_MAX))
-        }
-        Err(TrySendError::Closed(_)) => Err(closed()),
+    let sender = senders.entry(to.topic.clone()).or_insert_with(|| Sender::start(shared, &to.topic));
+    let Some(pen) = sender.idle() else { return sender.queue(call) };
+    drop(senders);
+    send_now(shared, to.topic.clone(), pen, call);
+    Ok(())
+}
+
+/// Begins to send a call here and now: on an idle bus, a task that had to wake up first would be a good part of the time that
+/// an event takes. What is left of it, mostly the answer, is for a task.
+fn send_now(shared: &Arc<Shared>, topic: TopicName, mut pen: OwnedMutexGuard<Pen>, call: Call) {
+    let Some(call) = call.begin() else { return };
+    let of_task = Arc::clone(shared);
+    let mut sending = Box::pin(async move { send(&of_task, &topic, &mut pen, vec![call]).await });
+    let _runtime = shared.runtime.enter();
+    // Whatever wakes it is not heard: the task polls it anew.
+    if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        shared.spawn(sending);
     }
 }
 
 /// The sender of one topic: one batch after the other, so that nothing overtakes what failed.
-async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Call>) {
-    let mut pen = Pen::new(&shared, &topic);
+async fn run(
+    shared: Arc<Shared>,
+    topic: TopicName,
+    mut calls: mpsc::Receiver<Call>,
+    waiting: Arc<AtomicUsize>,
+    pen: Arc<Mutex<Pen>>,
+) {
     let mut next = None;
     loop {
         let first = match next.take() {
@@ -136,8 +200,9 @@ async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Ca
                 None => return,
             },
         };
+        let mut pen = pen.lock().await;
         let mut batch = Vec::new();
-        let (mut frames, mut bytes) = (0, 0);
+        let (mut frames, mut bytes, mut taken) = (0, 0, 0);
         let mut call = Some(first);
         while let Some(one) = call.take() {
             let size: usize = one.frames.iter().map(|frame| frame.payload.len()).sum();
@@ -147,10 +212,8 @@ async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Ca
                 next = Some(one);
                 break;
             }
-            let wanted = !one.done.is_closed();
-            if !wanted || one.by <= Instant::now() || !claim(&one.claimed) {
-                let _ = one.done.send(Err(not_stored(late())));
-            } else {
+            taken += 1;
+            if let Some(one) = one.begin() {
                 (frames, bytes) = (frames + one.frames.len(), bytes + size);
                 batch.push(one);
             }
@@ -159,6 +222,7 @@ async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Ca
         if !batch.is_empty() {
             send(&shared, &topic, &mut pen, batch).await;
         }
+        waiting.fetch_sub(taken, Ordering::AcqRel);
     }
 }
 
@@ -279,7 +343,7 @@ struct Batch {
 }
 
 /// Writes the commands of one topic.
-struct Pen {
+pub(crate) struct Pen {
     channel: String,
     publish: &'static str,
     stream: String,

@@ -12,7 +12,6 @@ use agora_core::transport::{OutFrame, PublishFailed};
 use agora_core::{Error, ErrorKind};
 use async_nats::{Client, Subject};
 use futures_util::poll;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Call, check_message, late, not_stored, unknown};
@@ -22,30 +21,22 @@ use crate::names;
 use crate::session::{Doing, Session};
 use crate::shared::Shared;
 
-/// The most calls that one flush serves.
-const BATCH_CALLS_MAX: usize = 64;
 /// After so many frames the clock is looked at. One that has to wait looks at it anyway.
 const CLOCK_FRAMES: usize = 64;
 
-/// Sends what comes, until nothing can come any more.
-pub(super) async fn run(shared: Arc<Shared>, mut calls: mpsc::Receiver<Call>) {
-    let mut batch = Vec::with_capacity(BATCH_CALLS_MAX);
-    while calls.recv_many(&mut batch, BATCH_CALLS_MAX).await > 0 {
-        let mut handed = Vec::with_capacity(batch.len());
-        for call in batch.drain(..) {
-            if !call.begin() {
-                continue;
-            }
-            match shared.session() {
-                Err(down) => call.answer(Err(not_stored(0, down))),
-                Ok(session) => {
-                    let result = hand_over(&shared, &session, &call).await;
-                    handed.push((session, call, result));
-                }
+/// Sends calls, and answers them.
+pub(super) async fn send(shared: &Shared, calls: Vec<Call>) {
+    let mut handed = Vec::with_capacity(calls.len());
+    for call in calls.into_iter().filter(Call::begin) {
+        match shared.session() {
+            Err(down) => call.answer(Err(not_stored(0, down))),
+            Ok(session) => {
+                let result = hand_over(shared, &session, &call).await;
+                handed.push((session, call, result));
             }
         }
-        settle(handed).await;
     }
+    settle(handed).await;
 }
 
 type Handed = (Arc<Session>, Call, Result<(), (usize, Error)>);
@@ -99,14 +90,14 @@ async fn hand_over(shared: &Shared, session: &Session, call: &Call) -> Result<()
             if count % CLOCK_FRAMES == 0 && Instant::now() >= call.by {
                 return Err(late());
             }
-            send(session, &subject, frame, call.by).await
+            send_one(session, &subject, frame, call.by).await
         };
         one.await.map_err(|error| (count, error))?;
     }
     Ok(())
 }
 
-async fn send(session: &Session, subject: &Subject, frame: &OutFrame, by: Instant) -> Result<(), Error> {
+async fn send_one(session: &Session, subject: &Subject, frame: &OutFrame, by: Instant) -> Result<(), Error> {
     let dress = Dress::of(frame, None);
     check_message(session, dress.bytes, frame.payload.len())?;
     let mut sending = pin!(publish(&session.client, subject, dress, frame));

@@ -18,7 +18,6 @@ use async_nats::jetstream::response::Response;
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryFutureExt, poll};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::ids::Ids;
@@ -33,26 +32,8 @@ use crate::streams;
 /// The most messages that wait for their answers.
 pub const IN_FLIGHT_MAX: usize = 1024;
 
-/// Sends what comes, until nothing can come any more.
-pub(super) async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: mpsc::Receiver<Call>) {
-    let mut sender = Sender {
-        subject: names::log_subject(&shared.cluster, &topic).into(),
-        shared,
-        topic,
-        ids: None,
-        way: None,
-        number: 0,
-    };
-    while let Some(call) = calls.recv().await {
-        if call.begin() {
-            let result = sender.send(&call).await;
-            call.answer(result);
-        }
-    }
-}
-
-struct Sender {
-    shared: Arc<Shared>,
+/// The sender of one log.
+pub(super) struct Sender {
     topic: TopicName,
     subject: Subject,
     ids: Option<Ids>,
@@ -68,8 +49,18 @@ struct Way {
 }
 
 impl Sender {
-    async fn send(&mut self, call: &Call) -> Result<(), PublishFailed> {
-        let mut way = self.way(call.by).await.map_err(|error| not_stored(0, error))?;
+    pub(super) fn new(shared: &Shared, topic: &TopicName) -> Self {
+        Self {
+            subject: names::log_subject(&shared.cluster, topic).into(),
+            topic: topic.clone(),
+            ids: None,
+            way: None,
+            number: 0,
+        }
+    }
+
+    pub(super) async fn send(&mut self, shared: &Shared, call: &Call) -> Result<(), PublishFailed> {
+        let mut way = self.way(shared, call.by).await.map_err(|error| not_stored(0, error))?;
         self.number += 1;
         let own = way.inbox.clone();
         let ids = self.ids.get_or_insert_with(|| Ids::new(own));
@@ -83,14 +74,14 @@ impl Sender {
         let session = Arc::clone(&way.session);
         self.way = Some(way);
         match result {
-            Err(failed) => Err(self.explain(&session, failed).await),
+            Err(failed) => Err(self.explain(shared, &session, failed).await),
             Ok(()) => Ok(()),
         }
     }
 
     /// The way over the connection that is there now.
-    async fn way(&mut self, by: Instant) -> Result<Way, Error> {
-        let session = self.shared.session()?;
+    async fn way(&mut self, shared: &Shared, by: Instant) -> Result<Way, Error> {
+        let session = shared.session()?;
         if let Some(way) = self.way.take()
             && Arc::ptr_eq(&way.session, &session)
         {
@@ -106,9 +97,9 @@ impl Sender {
     }
 
     /// Nobody answered: because there is no such log, or because its servers have no leader just now?
-    async fn explain(&self, session: &Session, mut failed: PublishFailed) -> PublishFailed {
+    async fn explain(&self, shared: &Shared, session: &Session, mut failed: PublishFailed) -> PublishFailed {
         if failed.error.kind() == ErrorKind::Unreachable && !session.is_over() {
-            let missing = match self.shared.stream_of(&self.topic) {
+            let missing = match shared.stream_of(&self.topic) {
                 Ok(stream) => streams::info(session, &stream).await.err(),
                 Err(error) => Some(error),
             };

@@ -1,15 +1,17 @@
 //! Publishing: in the order of the calls, with a deadline that holds also while the connection is stuck.
 //!
-//! Each lane is a queue and one task that empties it: one for live topics, one for the control topic, so that heartbeats
-//! pass a long queue, and one for each log.
+//! Each lane has a queue and one task that empties it: one for live topics, one for the control topic, so that heartbeats
+//! pass a long queue, and one for each log. Where nothing is under way on a lane, a call is not queued: it is begun at once.
 
 mod ids;
 mod live;
 mod log;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 
 use agora_core::id::TopicName;
 use agora_core::transport::{
@@ -17,7 +19,7 @@ use agora_core::transport::{
 };
 use agora_core::{Error, ErrorKind};
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{closed, error};
@@ -29,6 +31,8 @@ pub use log::IN_FLIGHT_MAX;
 /// The most calls of `publish` that wait for the task of their lane. A further one fails at once with `QueueFull`, and
 /// nothing of it is sent.
 pub const QUEUE_CALLS_MAX: usize = 1024;
+/// The most calls that are taken from a queue at once. One flush serves all of them on live topics.
+const BATCH_CALLS_MAX: usize = 64;
 /// What headers may take of a message, in bytes: the largest key, percent-encoded, and all else that stands beside.
 pub const HEADERS_BYTES: usize = 8 << 10;
 
@@ -38,8 +42,101 @@ pub(crate) struct Lanes(Mutex<Queues>);
 
 #[derive(Default)]
 struct Queues {
-    by_lane: BTreeMap<Lane, mpsc::Sender<Call>>,
+    by_lane: BTreeMap<Lane, Queue>,
     ended: bool,
+}
+
+/// The way into a lane.
+struct Queue {
+    calls: mpsc::Sender<Call>,
+    /// How many calls wait for the task, or are under way there.
+    waiting: Arc<AtomicUsize>,
+    /// Whoever has it sends.
+    desk: Arc<tokio::sync::Mutex<Desk>>,
+}
+
+/// What sends on a lane.
+enum Desk {
+    Live,
+    Log(Box<log::Sender>),
+}
+
+impl Desk {
+    async fn send(&mut self, shared: &Shared, calls: Vec<Call>) {
+        match self {
+            Self::Live => live::send(shared, calls).await,
+            Self::Log(sender) => {
+                for call in calls.into_iter().filter(Call::begin) {
+                    let result = sender.send(shared, &call).await;
+                    call.answer(result);
+                }
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn start(shared: &Arc<Shared>, lane: &Lane) -> Self {
+        let (calls, received) = mpsc::channel(QUEUE_CALLS_MAX);
+        let desk = match lane {
+            Lane::Data | Lane::Control => Desk::Live,
+            Lane::Log(topic) => Desk::Log(Box::new(log::Sender::new(shared, topic))),
+        };
+        let queue = Self { calls, waiting: Arc::default(), desk: Arc::new(tokio::sync::Mutex::new(desk)) };
+        let (waiting, desk) = (Arc::clone(&queue.waiting), Arc::clone(&queue.desk));
+        tokio::spawn(run(Arc::clone(shared), received, waiting, desk));
+        queue
+    }
+
+    /// The desk, where nothing is under way that a call could overtake.
+    fn idle(&self) -> Option<OwnedMutexGuard<Desk>> {
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        Arc::clone(&self.desk).try_lock_owned().ok()
+    }
+
+    fn put(&self, call: Call) -> Result<(), Error> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let refused = match self.calls.try_send(call) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        Err(match refused {
+            TrySendError::Full(_) => {
+                error(ErrorKind::QueueFull, "too many publishes wait for the connection")
+                    .context("allowed", QUEUE_CALLS_MAX)
+            }
+            TrySendError::Closed(_) => closed(),
+        })
+    }
+}
+
+/// Sends what is queued on a lane, until nothing can come any more.
+async fn run(
+    shared: Arc<Shared>,
+    mut calls: mpsc::Receiver<Call>,
+    waiting: Arc<AtomicUsize>,
+    desk: Arc<tokio::sync::Mutex<Desk>>,
+) {
+    let mut batch = Vec::with_capacity(BATCH_CALLS_MAX);
+    while calls.recv_many(&mut batch, BATCH_CALLS_MAX).await > 0 {
+        let count = batch.len();
+        desk.lock().await.send(&shared, std::mem::take(&mut batch)).await;
+        waiting.fetch_sub(count, Ordering::AcqRel);
+    }
+}
+
+/// Begins to send a call here and now: on an idle bus, a task that had to wake up first would be a good part of the time that
+/// an event takes. What is left of it, mostly the answer, is for a task.
+fn send_now(shared: &Arc<Shared>, mut desk: OwnedMutexGuard<Desk>, call: Call) {
+    let shared = Arc::clone(shared);
+    let mut sending = Box::pin(async move { desk.send(&shared, vec![call]).await });
+    // Whatever wakes it is not heard: the task polls it anew.
+    if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        tokio::spawn(sending);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,22 +154,21 @@ impl Lanes {
         queues.by_lane.clear();
     }
 
-    /// The queue of a lane, with its task where there was none. `None` after the end.
-    fn queue(&self, shared: &Arc<Shared>, lane: Lane) -> Option<mpsc::Sender<Call>> {
+    /// Sends a call where nothing is under way before it, or puts it into the queue of its lane, which is made where there is
+    /// none.
+    fn submit(&self, shared: &Arc<Shared>, lane: &Lane, call: Call) -> Result<(), Error> {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if queues.ended {
-            return None;
+            return Err(closed());
         }
-        let make = || {
-            let (queue, calls) = mpsc::channel(QUEUE_CALLS_MAX);
-            let shared = Arc::clone(shared);
-            match lane.clone() {
-                Lane::Data | Lane::Control => drop(tokio::spawn(live::run(shared, calls))),
-                Lane::Log(topic) => drop(tokio::spawn(log::run(shared, topic, calls))),
-            }
-            queue
-        };
-        Some(queues.by_lane.entry(lane.clone()).or_insert_with(make).clone())
+        if !queues.by_lane.contains_key(lane) {
+            queues.by_lane.insert(lane.clone(), Queue::start(shared, lane));
+        }
+        let queue = queues.by_lane.get(lane).ok_or_else(closed)?;
+        let Some(desk) = queue.idle() else { return queue.put(call) };
+        drop(queues);
+        send_now(shared, desk, call);
+        Ok(())
     }
 }
 
@@ -163,14 +259,8 @@ fn start(
     };
     let (done, waiting) = oneshot::channel();
     let call = Call { topic: to.topic.clone(), frames, by, progress: Arc::clone(progress), done };
-    match shared.lanes.queue(shared, lane).ok_or_else(closed)?.try_send(call) {
-        Ok(()) => Ok(waiting),
-        Err(TrySendError::Full(_)) => {
-            Err(error(ErrorKind::QueueFull, "too many publishes wait for the connection")
-                .context("allowed", QUEUE_CALLS_MAX))
-        }
-        Err(TrySendError::Closed(_)) => Err(closed()),
-    }
+    shared.lanes.submit(shared, &lane, call)?;
+    Ok(waiting)
 }
 
 fn check_bytes(bytes: usize, allowed: usize) -> Result<(), Error> {

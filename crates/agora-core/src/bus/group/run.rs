@@ -57,7 +57,8 @@ impl<E: std::error::Error> From<E> for Failed {
 impl<E: Events> Group<E> {
     /// Handles events until the bus is closed: at most `concurrency` at a time, of each key one after the other. `Ok`
     /// acknowledges, an error is tried again or rejected as [`Failed`] says, a panic and a handler that takes longer
-    /// than `handler_timeout` count as failed tries. Gaps are logged as warnings; [`run_with_gaps`](Self::run_with_gaps)
+    /// than `handler_timeout` count as failed tries. A handler begins where this is awaited, and gets a task of its own as
+    /// soon as it waits: one that computes for long belongs into `spawn_blocking`, as in any task. Gaps are logged as warnings; [`run_with_gaps`](Self::run_with_gaps)
     /// hands them over. Messages of other software go to the dead letters: take them with [`try_next`](Self::try_next).
     ///
     /// # Errors
