@@ -13,8 +13,8 @@ use agora_core::ErrorKind;
 use agora_core::config::Secret;
 use agora_core::id::{ClusterName, NodeName};
 use agora_core::live::Reason;
-use agora_core::transport::{Link, TopicSettings};
-use agora_nats::{STREAM_PREFIX, log_subject, stream_name};
+use agora_core::transport::{Link, TopicKind, TopicSettings};
+use agora_nats::{STREAM_PREFIX, live_subject, log_subject, stream_name};
 use async_nats::jetstream;
 
 agora_conformance::fault_tests! { NatsWorld::start() }
@@ -168,6 +168,74 @@ async fn store_full(run: Run, server: Arc<NatsWorld>) -> Verdict {
     run.remark("room is made");
     stream(&server, &run).await?.purge().await.map_err(odd)?;
     run.finish(LOSES).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_headers_are_none_costs_a_connection_and_no_more() {
+    for on in On::ALL {
+        let world = Arc::new(NatsWorld::start().await.unwrap());
+        let server = world.clone();
+        let case = |run| -> agora_core::transport::BoxFuture<Verdict> { Box::pin(odd_headers(run, server)) };
+        let played = play(world, "odd_headers", on, case, &directory()).await;
+        played.unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+async fn odd_headers(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    let subject = match run.settings().kind {
+        TopicKind::Live => live_subject(run.cluster(), run.topic()),
+        TopicKind::Log => log_subject(run.cluster(), run.topic()),
+    };
+    a.publish_all(5).await?;
+    for number in 1..=3 {
+        run.remark("a message comes with a header block that is none");
+        server.process().await.publish_raw(&subject, b"no header block", b"odd").await.map_err(odd)?;
+        a.publish_all(5).await?;
+        // On a live topic what was under way may be lost, and is repaired or named.
+        if run.settings().kind == TopicKind::Log {
+            reading.has(&run, 5 * (number + 1)).await?;
+        }
+    }
+    if run.settings().kind == TopicKind::Log {
+        // Whoever comes later meets them too.
+        let late = b.replay().await?;
+        late.has(&run, 20).await?;
+    }
+    run.finish(Rules::default()).await?;
+    run.nobody_failed()
+}
+
+/// A disk with room for little more than what a server makes at its start.
+const DISK: u64 = 16 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_what_cannot_be_stored_and_loses_nothing_that_was() {
+    let world = Arc::new(NatsWorld::on_small_disk(DISK).await.unwrap());
+    let server = world.clone();
+    let case = |run| -> agora_core::transport::BoxFuture<Verdict> { Box::pin(disk_full(run, server)) };
+    let played = play(world, "disk_full", On::Log, case, &directory()).await;
+    played.unwrap_or_else(|why| panic!("{why}"));
+}
+
+async fn disk_full(run: Run, server: Arc<NatsWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(10).await?;
+    reading.has(&run, 10).await?;
+    run.remark("the disk is full");
+    server.process().await.fill_disk().map_err(odd)?;
+    a.publish_large(100, 50_000)?;
+    let failed = |entry: &agora_conformance::history::Entry| {
+        matches!(entry.what, agora_conformance::history::What::Published(_, Err(_)))
+    };
+    run.until("a publish is refused", |history| history.entries.iter().any(failed)).await?;
+    run.remark("there is room again");
+    server.process().await.make_room().map_err(odd)?;
+    // A server that could not write has shut JetStream down, until it is started again.
+    run.restart().await?;
+    run.finish(Rules::default()).await
 }
 
 fn replicated() -> TopicSettings {

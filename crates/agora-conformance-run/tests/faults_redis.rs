@@ -146,6 +146,30 @@ async fn store_full(run: Run, server: Arc<RedisWorld>) -> Verdict {
     run.finish(Rules::default()).await
 }
 
+/// A disk with room for little more than what a server makes at its start.
+const DISK: u64 = 16 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_what_cannot_be_stored_and_loses_nothing_that_was() {
+    let world = RedisWorld::on_small_disk(Program::Redis, DISK).await.unwrap();
+    played(world, "disk_full", On::Log, |run, server| Box::pin(disk_full(run, server))).await;
+}
+
+async fn disk_full(run: Run, server: Arc<RedisWorld>) -> Verdict {
+    let (a, b) = run.pair().await?;
+    let reading = b.read().await?;
+    a.publish_all(10).await?;
+    reading.has(&run, 10).await?;
+    run.remark("the disk is full");
+    server.process().await.fill_disk().map_err(odd)?;
+    a.publish_large(100, 50_000)?;
+    let failed = |entry: &Entry| matches!(entry.what, What::Published(_, Err(_)));
+    run.until("a publish is refused", |history| history.entries.iter().any(failed)).await?;
+    run.remark("there is room again");
+    server.process().await.make_room().map_err(odd)?;
+    run.finish(Rules::default()).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_replica_missed_when_it_took_over_is_a_gap() {
     let world = SentinelWorld::start(Program::Redis).await.unwrap();

@@ -43,6 +43,20 @@ impl NatsWorld {
         Ok(Self { links: Links::to(server.port()), server: Mutex::new(server), adjust: |_| {} })
     }
 
+    /// A server that stores on a disk of so many bytes.
+    ///
+    /// # Errors
+    /// As [`start`](NatsWorld::start); and where the system allows no such disk.
+    pub async fn on_small_disk(bytes: u64) -> Result<Self, agora_testbed::Failure> {
+        let server = NatsServer::on_small_disk(bytes, PAYLOAD).await?;
+        Ok(Self { links: Links::to(server.port()), server: Mutex::new(server), adjust: |_| {} })
+    }
+
+    /// The server, for what a case does to it.
+    pub async fn process(&self) -> MutexGuard<'_, NatsServer> {
+        self.server.lock().await
+    }
+
     /// Tells nodes something else.
     #[must_use]
     pub fn adjusted(mut self, adjust: fn(&mut Nats)) -> Self {

@@ -48,6 +48,21 @@ impl RedisWorld {
         Ok(Self { name, links: Links::to(server.port()), server: Mutex::new(server), adjust: |_| {} })
     }
 
+    /// A server that stores on a disk of so many bytes.
+    ///
+    /// # Errors
+    /// As [`start`](RedisWorld::start); and where the system allows no such disk.
+    pub async fn on_small_disk(program: Program, bytes: u64) -> Result<Self, agora_testbed::Failure> {
+        let server = RedisServer::on_small_disk(program, bytes).await?;
+        let name = if program == Program::Valkey { "valkey" } else { "redis" };
+        Ok(Self { name, links: Links::to(server.port()), server: Mutex::new(server), adjust: |_| {} })
+    }
+
+    /// The server, for what a case does to it.
+    pub async fn process(&self) -> MutexGuard<'_, RedisServer> {
+        self.server.lock().await
+    }
+
     /// Tells nodes something else.
     #[must_use]
     pub fn adjusted(mut self, adjust: fn(&mut Redis)) -> Self {
