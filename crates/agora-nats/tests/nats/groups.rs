@@ -184,6 +184,7 @@ async fn a_record_whose_headers_are_none_is_work_like_any_other() {
                     }
                     FromGroup::Interrupted => {
                         interruptions += 1;
+                        assert!(interruptions < 50, "it comes again and again");
                         break 'joined;
                     }
                     other => panic!("{other:?}"),
