@@ -3,15 +3,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use agora_conformance::faults::{Act, On, Rules, Run, World, play};
-use agora_conformance::history::{Durable, Entry, What};
-use agora_conformance::suite::{Fault, Verdict};
-use agora_conformance_run::faults::{RedisClusterWorld, RedisWorld, SentinelWorld};
-use agora_core::ErrorKind;
+use agora_conformance::faults::{On, Rules, Run, World};
+use agora_conformance::history::{Entry, What};
+use agora_conformance::suite::Verdict;
+use agora_conformance_run::faults::{
+    LOSES, RedisClusterWorld, RedisWorld, SentinelWorld, disk_full, is_refused_with, odd, overtaken,
+    play_here, rolling, speaks_of_tls, unwritable_letters,
+};
 use agora_core::config::{Secret, SecretUrl};
-use agora_core::id::{ClusterName, NodeName};
 use agora_core::live::Reason;
 use agora_core::transport::{BoxFuture, Link};
 use agora_redis::Names;
@@ -23,24 +23,14 @@ fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults")
 }
 
-/// The case takes records away from the log.
-const LOSES: Rules = Rules { handled_again: false, ends: false, loses: true };
-
-fn odd(cause: impl std::fmt::Display) -> Fault {
-    Fault::Broken(format!("the case itself failed: {cause}"))
-}
-
-/// Plays a case that needs more of its world than every world has.
+/// Plays a case that does something to its own world.
 async fn played<W: World>(
     world: W,
     name: &str,
     on: On,
     case: impl FnOnce(Run, Arc<W>) -> BoxFuture<Verdict>,
 ) {
-    let world = Arc::new(world);
-    let own = world.clone();
-    let outcome = play(world, name, on, |run| case(run, own), &directory()).await;
-    outcome.unwrap_or_else(|why| panic!("{why}"));
+    play_here(world, &format!("{}-{name}", on.as_str()), on.settings(), &directory(), case).await;
 }
 
 const PASSWORD: [&str; 2] = ["--requirepass", "one-secret"];
@@ -49,10 +39,7 @@ const PASSWORD: [&str; 2] = ["--requirepass", "one-secret"];
 async fn wrong_credentials_are_an_error_at_once_that_does_not_show_them() {
     let world = RedisWorld::with(Program::Redis, &PASSWORD).await.unwrap();
     let world = world.adjusted(|config| config.password = Some(Secret::new("not-the-one")));
-    let (cluster, node) = (ClusterName::new("c").unwrap(), NodeName::new("n0").unwrap());
-    let error = world.connect(&cluster, &node).await.err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:#}");
-    assert!(!format!("{error:#} {error:?}").contains("not-the-one"), "{error:?}");
+    is_refused_with(&world, "not-the-one").await;
 }
 
 #[tokio::test]
@@ -61,16 +48,7 @@ async fn a_server_without_tls_is_not_talked_to_where_tls_is_asked_for() {
         config.urls =
             config.urls.iter().map(|url| SecretUrl::new(url.expose().replace("redis:", "rediss:"))).collect();
     });
-    let (cluster, node) = (ClusterName::new("c").unwrap(), NodeName::new("n0").unwrap());
-    let about_tls = |said: &str| said.to_lowercase().contains("tls");
-    let transport = match world.connect(&cluster, &node).await {
-        Err(error) => return assert!(about_tls(&format!("{error:#}")), "{error:#}"),
-        Ok(transport) => transport,
-    };
-    let mut link = transport.link();
-    let told = link.wait_for(|link| matches!(link, Link::Down { why, .. } if about_tls(why)));
-    let told = tokio::time::timeout(Duration::from_secs(10), told).await.is_ok();
-    assert!(told, "it does not say that it is about TLS: {:?}", *transport.link().borrow());
+    speaks_of_tls(&world).await;
 }
 
 #[tokio::test]
@@ -110,24 +88,14 @@ async fn retention_that_overtakes_a_reader_is_a_gap() {
 }
 
 async fn retention(run: Run, server: Arc<RedisWorld>) -> Verdict {
-    let (a, b) = run.pair().await?;
-    a.publish_all(20).await?;
-    let reading = b.resume(Durable(1)).await?;
-    reading.has(&run, 20).await?;
-    reading.close(&run).await?;
-    a.publish_all(20).await?;
-    run.remark("all records but 5 are trimmed");
     let stream = Names::new(run.cluster()).stream(run.topic());
-    server.order(&["XTRIM", &stream, "MAXLEN", "5"]).await.map_err(odd)?;
-    let reading = b.resume(Durable(1)).await?;
-    reading.misses(&run, Some(Reason::Retention)).await?;
-    reading.has(&run, 5).await?;
-    run.finish(LOSES).await
+    let trim = async || server.order(&["XTRIM", &stream, "MAXLEN", "5"]).await.map(drop).map_err(odd);
+    overtaken(run, trim).await
 }
 
 #[tokio::test]
 async fn a_store_that_is_full_refuses_and_takes_again_when_there_is_room() {
-    // The nearest thing to a full disk that needs no rights: the memory that the server may use.
+    // The memory that the server may use.
     let world = RedisWorld::with(Program::Redis, &["--maxmemory-policy", "noeviction"]).await.unwrap();
     played(world, "store_full", On::Log, |run, server| Box::pin(store_full(run, server))).await;
 }
@@ -144,6 +112,15 @@ async fn store_full(run: Run, server: Arc<RedisWorld>) -> Verdict {
     run.remark("room is made");
     server.order(&["CONFIG", "SET", "maxmemory", "0"]).await.map_err(odd)?;
     run.finish(Rules::default()).await
+}
+
+/// A disk with room for little more than what a server makes at its start.
+const DISK: u64 = 16 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_what_cannot_be_stored_and_loses_nothing_that_was() {
+    let world = RedisWorld::on_small_disk(Program::Redis, DISK).await.unwrap();
+    played(world, "disk_full", On::Log, |run, server| Box::pin(disk_full(run, server, false))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,24 +181,6 @@ async fn servers_of_a_cluster_restart_one_after_the_other() {
     }
 }
 
-async fn rolling(run: Run, servers: Arc<RedisClusterWorld>) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let reading = b.read().await?;
-    a.publish_all(5).await?;
-    let publishing = a.publish_on(Duration::from_millis(5))?;
-    for number in 0..3 {
-        run.remark(format!("server {number} is restarted"));
-        let mut cluster = servers.servers().await;
-        cluster.node(number).restart().await.map_err(odd)?;
-        cluster.ready().await.map_err(odd)?;
-        drop(cluster);
-        let before = reading.events();
-        reading.has(&run, before + 5).await?;
-    }
-    drop(publishing);
-    run.finish(Rules::default()).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_master_of_a_topic_dies_and_its_replica_takes_over() {
     let world = RedisClusterWorld::start(Program::Redis, 1).await.unwrap();
@@ -253,18 +212,10 @@ async fn dead_letters_that_cannot_be_written_keep_their_events_in_the_group() {
 }
 
 async fn unwritable(run: Run, server: Arc<RedisWorld>) -> Verdict {
-    let (a, b) = run.pair().await?;
+    let pair = run.pair().await?;
     let letters = Names::new(run.cluster()).stream(&run.dead_letters()?);
     run.remark("where the dead letters are to go stands something else");
     server.order(&["SET", &letters, "something else"]).await.map_err(odd)?;
-    let script = |n: u64, _: u32| if n == 7 { Act::Reject } else { Act::Done };
-    let member = b.join(Arc::new(script)).await?;
-    a.publish_all(20).await?;
-    // All but the two behind it that share its key.
-    member.has_begun(&run, 18).await?;
-    // Long enough for a try or two to bury it.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    server.order(&["DEL", &letters]).await.map_err(odd)?;
-    run.read_dead_letters(&a).await?;
-    run.finish(Rules { handled_again: true, ..Rules::default() }).await
+    unwritable_letters(run, pair, async || server.order(&["DEL", &letters]).await.map(drop).map_err(odd))
+        .await
 }

@@ -94,7 +94,8 @@ fn text_of(cause: &dyn std::error::Error) -> String {
 }
 
 /// What to do where JetStream is off.
-const ENABLE: &str = "enable it in the server's configuration, `jetstream { .. }`, and for this account";
+const ENABLE: &str = "enable it in the server's configuration, `jetstream { .. }`, and for this account; where the server \
+     is a leaf node whose hub has it, see that the leaf is connected to the hub, or name the hub in `nats.addresses`";
 
 /// There is no JetStream, or there is none now.
 pub(crate) fn no_jetstream(may_have: bool) -> Error {

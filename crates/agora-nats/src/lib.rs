@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod by_hand;
 mod consumers;
 mod credentials;
 mod cursors;

@@ -15,9 +15,11 @@ use async_nats::jetstream::stream::State;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
+use crate::by_hand;
 use crate::consumers;
 use crate::error::closed;
 use crate::headers;
+use crate::names;
 use crate::pull::{Meta, Pull, Pulled};
 use crate::shared::Shared;
 use crate::streams;
@@ -46,9 +48,13 @@ pub(crate) async fn open(
     let made = consumers::create(&session, &stream, &name, consumers::of_reader(policy)).await;
     let made = made.map_err(missing)?;
     let mut place = place;
+    place.unseen = made.delivered.stream_sequence.saturating_add(1);
     place.has_caught_up_with(made.num_pending);
+    let subject = names::log_subject(&shared.cluster, topic);
+    let by_hand = by_hand::poison(&session, &shared.doubts, &stream, &subject, place.unseen).await?;
     let pull = Pull::new(session, &stream, &name).await?;
-    Ok(Box::new(Reader { shared: Arc::clone(shared), pull, stream, name, place, ahead: 0, is_over: false }))
+    let (shared, ahead, is_over) = (Arc::clone(shared), 0, false);
+    Ok(Box::new(Reader { shared, pull, stream, subject, name, place, ahead, by_hand, is_over }))
 }
 
 /// Where the reading stands. A pure value: what comes in is what the server delivered.
@@ -66,6 +72,8 @@ struct Place {
     tell_end: bool,
     /// The record here is only a mark: the end is told behind it.
     mark: Option<u64>,
+    /// The first place of which nothing has come.
+    unseen: u64,
 }
 
 impl Place {
@@ -73,7 +81,8 @@ impl Place {
     fn new(from: &LogStart, state: &State) -> Result<(Self, DeliverPolicy)> {
         let (first, last) = (state.first_sequence, state.last_sequence);
         let (emptied, tell_end) = (false, false);
-        let place = Self { due: None, beginning: false, caught_up: false, emptied, tell_end, mark: None };
+        let place =
+            Self { due: None, beginning: false, caught_up: false, emptied, tell_end, mark: None, unseen: 1 };
         let at = |sequence: u64| DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) };
         Ok(match from {
             LogStart::Earliest => {
@@ -137,6 +146,7 @@ impl Place {
 
     /// Takes a record in. What was told already, because the server delivered it twice, is passed over.
     fn record(&mut self, message: Message, meta: Meta, into: &mut Vec<FromLog>) {
+        self.unseen = self.unseen.max(meta.at.saturating_add(1));
         if self.due.is_some_and(|due| meta.at < due) {
             return;
         }
@@ -166,10 +176,13 @@ struct Reader {
     shared: Arc<Shared>,
     pull: Pull,
     stream: String,
+    subject: String,
     name: String,
     place: Place,
     /// How many records are asked for before they are wanted.
     ahead: usize,
+    /// Up to here, where there is a record that the client cannot take, the records are fetched by hand.
+    by_hand: Option<u64>,
     is_over: bool,
 }
 
@@ -183,8 +196,48 @@ impl Reader {
             Pulled::Gone(why) => {
                 tracing::debug!(stream = self.stream, why, "the reading of a log is interrupted");
                 self.is_over = true;
+                if self.pull.session.is_over() && self.pull.asked() > 0 {
+                    self.shared.doubts.add(&self.stream, self.place.unseen);
+                }
             }
         }
+    }
+
+    /// Fetches the next record, where that is to be done by hand; else goes on with a consumer behind what was fetched.
+    ///
+    /// Cancel safe: nothing is taken before all of it is here.
+    async fn fetch(&mut self, until: u64, into: &mut Vec<FromLog>) -> Result<()> {
+        let session = Arc::clone(&self.pull.session);
+        let next = by_hand::fetch(&session, &self.stream, &self.subject, self.place.unseen).await?;
+        // One that is poisoned seldom stands alone.
+        if let Some(fetched) = next.filter(|fetched| fetched.at <= until || fetched.is_poison) {
+            if fetched.is_poison {
+                tracing::warn!(
+                    stream = self.stream,
+                    at = fetched.at,
+                    "a record has headers that are none: it is handed over without them"
+                );
+                self.by_hand = Some(until.max(fetched.at));
+            }
+            let meta = fetched.meta();
+            self.place.record(fetched.message, meta, into);
+            return Ok(());
+        }
+        let name = session.client.new_inbox().replace(['.', '_'], "");
+        let policy = DeliverPolicy::ByStartSequence { start_sequence: self.place.unseen };
+        let made = consumers::create(&session, &self.stream, &name, consumers::of_reader(policy)).await?;
+        let pull = Pull::new(session, &self.stream, &name).await?;
+        self.forget_consumer();
+        (self.pull, self.name, self.by_hand) = (pull, name, None);
+        self.place.has_caught_up_with(made.num_pending);
+        self.place.before(into);
+        Ok(())
+    }
+
+    /// Nobody waits for the consumer to be gone; where this is not heard, the server removes it by itself.
+    fn forget_consumer(&self) {
+        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, self.name);
+        let _ = self.pull.session.client.publish(subject, bytes::Bytes::new()).now_or_never();
     }
 
     fn over(&self, into: &mut Vec<FromLog>) -> Result<()> {
@@ -220,6 +273,19 @@ impl LogInbox for Reader {
             if self.is_over {
                 return self.over(into);
             }
+            if let Some(until) = self.by_hand {
+                let shared = Arc::clone(&self.shared);
+                let fetched = tokio::select! {
+                    biased;
+                    () = shared.closed() => return Err(closed().operation("recv")),
+                    fetched = self.fetch(until, into) => fetched,
+                };
+                if let Err(error) = fetched {
+                    tracing::debug!(stream = self.stream, %error, "a record cannot be fetched by hand");
+                    self.is_over = true;
+                }
+                continue;
+            }
             if self.pull.asked() <= self.ahead / 2 {
                 let ahead = (self.ahead * 2).max(records_max).clamp(1, READ_AHEAD_RECORDS);
                 let more = ahead - self.pull.asked().min(ahead - 1);
@@ -241,9 +307,7 @@ impl LogInbox for Reader {
 }
 
 impl Drop for Reader {
-    /// Nobody waits for the consumer to be gone; where this is not heard, the server removes it by itself.
     fn drop(&mut self) {
-        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{}", self.stream, self.name);
-        let _ = self.pull.session.client.publish(subject, bytes::Bytes::new()).now_or_never();
+        self.forget_consumer();
     }
 }

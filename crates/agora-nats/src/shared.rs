@@ -10,6 +10,7 @@ use agora_core::transport::{Capabilities, Link, TopicKind};
 use agora_core::{Error, Result};
 use tokio::sync::watch;
 
+use crate::by_hand::Doubts;
 use crate::error::{closed, down};
 use crate::names;
 use crate::plan::Plan;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) link: watch::Sender<Link>,
     pub(crate) lanes: Lanes,
     pub(crate) probe: String,
+    /// Where connections were lost.
+    pub(crate) doubts: Doubts,
     session: watch::Sender<Option<Arc<Session>>>,
     closed: watch::Sender<bool>,
     kinds: Mutex<BTreeMap<TopicName, TopicKind>>,
@@ -39,6 +42,7 @@ impl Shared {
             link: watch::Sender::new(link),
             lanes: Lanes::default(),
             probe: names::probe_subject(cluster),
+            doubts: Doubts::default(),
             session: watch::Sender::new(None),
             closed: watch::Sender::new(false),
             kinds: Mutex::default(),

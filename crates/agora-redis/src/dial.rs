@@ -128,6 +128,13 @@ impl Dialer {
             matches!(self.info(server).map(ConnectionInfo::addr), Some(ConnectionAddr::TcpTls { .. }));
         let is_silent =
             failure.error.kind() == ErrorKind::Unreachable && failure.error.to_string().contains("timed out");
+        // And one with TLS hangs up on who does not greet it, or answers with an alert.
+        let is_cut_off = failure.error.kind() == ErrorKind::Unreachable
+            && !failure.error.to_string().contains("nothing listens there");
+        if !is_tls && !is_silent && is_cut_off {
+            let help = "does the server speak TLS on this port? then write `rediss://` in `redis.urls`";
+            return Failure { error: failure.error.help(help), ..failure };
+        }
         if !is_tls || !is_silent {
             return failure;
         }

@@ -94,7 +94,7 @@ async fn a_log_that_is_deleted_while_it_is_used_comes_back_as_it_was() {
         let found = transport.admin().unwrap().describe_topic(&topic).await.unwrap();
         assert_eq!(found.settings.retention, settings.retention, "{round}");
         assert_eq!(found.settings.framing, settings.framing, "{round}");
-        assert_eq!(transport.admin().unwrap().topics().await.unwrap(), [topic.clone()], "{round}");
+        assert!(transport.admin().unwrap().topics().await.unwrap().contains(&topic), "{round}");
         let due: &[&str] = match round {
             0 => &["beginning", "1", "end"],
             1 => &["beginning", "1", "2", "3", "end"],

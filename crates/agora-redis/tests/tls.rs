@@ -27,10 +27,12 @@ impl Papers {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         papers.write("ca.pem", &authority.pem());
-        for who in ["server", "client"] {
+        for (who, until) in [("server", 4000), ("client", 4000), ("old", 2020)] {
             let key = KeyPair::generate().unwrap();
             let hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-            let certificate = CertificateParams::new(hosts).unwrap().signed_by(&key, &authority).unwrap();
+            let mut params = CertificateParams::new(hosts).unwrap();
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+            let certificate = params.signed_by(&key, &authority).unwrap();
             papers.write(&format!("{who}.pem"), &certificate.pem());
             papers.write(&format!("{who}.key"), &key.serialize_pem());
         }
@@ -57,9 +59,14 @@ fn text(path: &Path) -> String {
 }
 
 async fn server(papers: &Papers, clients: &str) -> (RedisServer, u16) {
+    server_of("server", papers, clients).await
+}
+
+/// A server with the certificate of this name.
+async fn server_of(name: &str, papers: &Papers, clients: &str) -> (RedisServer, u16) {
     let port = free_port().unwrap();
-    let (cert, key, ca) =
-        (text(&papers.path("server.pem")), text(&papers.path("server.key")), text(&papers.path("ca.pem")));
+    let file = |end: &str| text(&papers.path(&format!("{name}.{end}")));
+    let (cert, key, ca) = (file("pem"), file("key"), text(&papers.path("ca.pem")));
     let port_text = port.to_string();
     let args = [
         "--tls-port",
@@ -121,4 +128,38 @@ async fn a_server_that_asks_for_a_certificate_gets_it() {
     config.tls_key_file = Some(papers.path("nothing.key"));
     let error = RedisTransport::connect(&config, &cluster(), WAIT).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_have_expired_are_named_as_such() {
+    let papers = Papers::new("expired");
+    let wait = std::time::Duration::from_millis(500);
+    // The server's: it is not talked to.
+    let (_server, port) = server_of("old", &papers, "no").await;
+    let mut config = config([format!("rediss://localhost:{port}")]);
+    config.tls_ca_file = Some(papers.path("ca.pem"));
+    let transport = RedisTransport::connect(&config, &cluster(), wait).await.unwrap();
+    let why = down(&transport).await.to_lowercase();
+    assert!(why.contains("certificate") && why.contains("expired"), "{why}");
+    // The client's: it is not let in.
+    let (_server, port) = server(&papers, "yes").await;
+    config.urls = vec![agora_core::config::SecretUrl::new(format!("rediss://localhost:{port}"))];
+    config.tls_cert_file = Some(papers.path("old.pem"));
+    config.tls_key_file = Some(papers.path("old.key"));
+    let transport = RedisTransport::connect(&config, &cluster(), wait).await.unwrap();
+    let is_named =
+        |link: &Link| matches!(link, Link::Down { why, .. } if why.to_lowercase().contains("certificate"));
+    link_is(&transport, "the link says what is wrong", is_named).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_without_tls_gets_nothing_out_of_a_server_with_it() {
+    let papers = Papers::new("bare");
+    let (_server, port) = server(&papers, "no").await;
+    let wait = std::time::Duration::from_millis(500);
+    let transport = RedisTransport::connect(&config([format!("redis://localhost:{port}")]), &cluster(), wait)
+        .await
+        .unwrap();
+    let is_named = |link: &Link| matches!(link, Link::Down { why, .. } if why.contains("TLS"));
+    link_is(&transport, "the link says what may be wrong", is_named).await;
 }

@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod clients;
+mod disk;
 pub mod endpoint;
 mod failure;
 mod fetch;

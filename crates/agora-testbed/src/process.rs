@@ -13,10 +13,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cache;
+use crate::disk::SmallDisk;
 use crate::failure::{Doing, Failure, Result};
 use crate::find::Found;
 use crate::guard::Guard;
 
+/// What a file system of one's own is called beneath the data of a server.
+pub(crate) const SMALL: &str = "small";
 /// How long a server may take to answer after it was started. Long, because it only bounds a failure: a machine that
 /// starts a dozen servers at once is slow, and a server that has ended is noticed at once.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -34,6 +37,8 @@ pub struct Process {
     hello: Hello,
     data: PathBuf,
     running: Option<Running>,
+    /// Where it stores, where that is a file system of its own.
+    disk: Option<SmallDisk>,
 }
 
 #[derive(Debug)]
@@ -69,21 +74,43 @@ impl Process {
         hello: Hello,
         args: impl FnOnce(&Path) -> Result<Vec<String>>,
     ) -> Result<Self> {
-        let mut process = Self::new(found, port, hello, args)?;
+        Self::start_on(found, port, hello, None, args).await
+    }
+
+    /// The same, with a file system of so many bytes at [`SMALL`] beneath its data.
+    pub(crate) async fn start_on(
+        found: Found,
+        port: u16,
+        hello: Hello,
+        disk_bytes: Option<u64>,
+        args: impl FnOnce(&Path) -> Result<Vec<String>>,
+    ) -> Result<Self> {
+        let mut process = Self::new_on(found, port, hello, disk_bytes, args)?;
         process.begin().await?;
         Ok(process)
     }
 
-    /// The same, not started yet.
+    /// A server that is not started yet.
     pub(crate) fn new(
         found: Found,
         port: u16,
         hello: Hello,
         args: impl FnOnce(&Path) -> Result<Vec<String>>,
     ) -> Result<Self> {
+        Self::new_on(found, port, hello, None, args)
+    }
+
+    fn new_on(
+        found: Found,
+        port: u16,
+        hello: Hello,
+        disk_bytes: Option<u64>,
+        args: impl FnOnce(&Path) -> Result<Vec<String>>,
+    ) -> Result<Self> {
         let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let data = cache::data(&name)?;
-        let mut process = Self { found, args: Vec::new(), port, hello, data, running: None };
+        let disk = disk_bytes.map(|bytes| SmallDisk::at(data.join(SMALL), bytes)).transpose()?;
+        let mut process = Self { found, args: Vec::new(), port, hello, data, running: None, disk };
         process.args = args(&process.data)?;
         Ok(process)
     }
@@ -129,7 +156,9 @@ impl Process {
     pub fn spawn(&mut self) -> Result {
         self.kill()?;
         let log = File::options().create(true).append(true).open(self.log_path()).doing("open a log")?;
-        let child = Command::new(&self.found.path)
+        let program = &self.found.path;
+        let command = self.disk.as_ref().map_or_else(|| Command::new(program), |disk| disk.command(program));
+        let child = { command }
             .args(&self.args)
             .envs(self.found.env.iter().cloned())
             .current_dir(&self.data)
@@ -226,6 +255,26 @@ impl Process {
     /// Where it is down.
     pub fn reload(&self) -> Result {
         self.signal(Signal::SIGHUP)
+    }
+
+    /// Fills up the file system that it stores on: nothing more can be written.
+    ///
+    /// # Errors
+    /// Where it has none of its own.
+    pub fn fill_disk(&self) -> Result {
+        self.disk()?.fill()
+    }
+
+    /// Makes room on it again.
+    ///
+    /// # Errors
+    /// Where it has none of its own, or it was not filled up.
+    pub fn make_room(&self) -> Result {
+        self.disk()?.make_room()
+    }
+
+    fn disk(&self) -> Result<&SmallDisk> {
+        self.disk.as_ref().ok_or_else(|| self.failure("has no file system of its own"))
     }
 
     /// Kills it, and starts it again with the data that it had.

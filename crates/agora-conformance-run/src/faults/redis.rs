@@ -2,31 +2,30 @@
 
 use std::time::Duration;
 
-use agora_conformance::faults::{LinkFault, ServerFault, World};
-use agora_conformance::suite::{Ability, Cannot};
+use agora_core::Result;
 use agora_core::config::{Redis, RedisMode, SecretUrl};
-use agora_core::id::{ClusterName, NodeName};
+use agora_core::id::ClusterName;
 use agora_core::transport::Transport;
-use agora_core::{Error, ErrorKind, Result};
 use agora_redis::RedisTransport;
 use agora_testbed::redis::{NAME, Value, ask, ask_as};
-use agora_testbed::{Program, RedisCluster, RedisSentinel, RedisServer};
+use agora_testbed::{Failure, Process, Program, RedisCluster, RedisSentinel, RedisServer};
 use async_trait::async_trait;
-use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Links, to_process};
+use super::one::WAIT;
+use super::{OneServer, Served, ServedTogether, Servers};
 
-/// How long connecting waits for a server that may be down.
-const WAIT: Duration = Duration::from_secs(2);
+/// A server, and a link for each node.
+pub type RedisWorld = OneServer<RedisServer>;
+/// A primary and a replica, and the sentinels that watch them.
+pub type SentinelWorld = Servers<RedisSentinel>;
+/// A cluster of three masters, each with a replica or without.
+pub type RedisClusterWorld = Servers<RedisCluster>;
+
 /// What makes a server store what it acknowledges before it does.
 const KEEP: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-/// A server, and a link for each node.
-pub struct RedisWorld {
-    name: &'static str,
-    server: Mutex<RedisServer>,
-    links: Links,
-    adjust: fn(&mut Redis),
+fn name_of(program: Program) -> &'static str {
+    if program == Program::Valkey { "valkey" } else { "redis" }
 }
 
 impl RedisWorld {
@@ -34,7 +33,7 @@ impl RedisWorld {
     ///
     /// # Errors
     /// Where there is none.
-    pub async fn start(program: Program) -> Result<Self, agora_testbed::Failure> {
+    pub async fn start(program: Program) -> Result<Self, Failure> {
         Self::with(program, &[]).await
     }
 
@@ -42,175 +41,140 @@ impl RedisWorld {
     ///
     /// # Errors
     /// As [`start`](RedisWorld::start).
-    pub async fn with(program: Program, more: &[&str]) -> Result<Self, agora_testbed::Failure> {
+    pub async fn with(program: Program, more: &[&str]) -> Result<Self, Failure> {
         let server = RedisServer::with(program, &[&KEEP, more].concat()).await?;
-        let name = if program == Program::Valkey { "valkey" } else { "redis" };
-        Ok(Self { name, links: Links::to(server.port()), server: Mutex::new(server), adjust: |_| {} })
+        Ok(Self::of(name_of(program), server))
     }
 
-    /// Tells nodes something else.
-    #[must_use]
-    pub fn adjusted(mut self, adjust: fn(&mut Redis)) -> Self {
-        self.adjust = adjust;
-        self
+    /// A server that stores on a disk of so many bytes.
+    ///
+    /// # Errors
+    /// As [`start`](RedisWorld::start); and where the system allows no such disk.
+    pub async fn on_small_disk(program: Program, bytes: u64) -> Result<Self, Failure> {
+        Ok(Self::of(name_of(program), RedisServer::on_small_disk(program, bytes).await?))
     }
 
     /// Gives an order to the server, past every link.
     ///
     /// # Errors
     /// What it answers.
-    pub async fn order(&self, words: &[&str]) -> Result<Value, agora_testbed::Failure> {
-        let port = self.server.lock().await.port();
+    pub async fn order(&self, words: &[&str]) -> Result<Value, Failure> {
+        let port = self.process().await.port();
         ask(port, words).await
-    }
-
-    /// Where the server is, past every link.
-    pub async fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.server.lock().await.port())
     }
 
     /// The same, where a password is asked for.
     ///
     /// # Errors
     /// As [`order`](RedisWorld::order).
-    pub async fn order_as(&self, password: &str, words: &[&str]) -> Result<Value, agora_testbed::Failure> {
-        let port = self.server.lock().await.port();
+    pub async fn order_as(&self, password: &str, words: &[&str]) -> Result<Value, Failure> {
+        let port = self.process().await.port();
         ask_as(port, password, words).await
     }
 }
 
 /// What a node is told: as it comes, but that a server which is silent is noticed sooner, and tried again sooner.
-fn config(urls: Vec<String>) -> Redis {
+fn config(mode: RedisMode, ports: impl Iterator<Item = u16>) -> Redis {
     let mut config = Redis::default();
-    config.urls = urls.into_iter().map(SecretUrl::new).collect();
+    config.mode = mode;
+    config.urls = ports.map(|port| SecretUrl::new(format!("redis://127.0.0.1:{port}"))).collect();
     config.timeout = Duration::from_secs(2);
     config.retry_min_wait = Duration::from_millis(50);
     config.retry_max_wait = Duration::from_millis(200);
     config
 }
 
-#[async_trait]
-impl World for RedisWorld {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    async fn connect(&self, cluster: &ClusterName, node: &NodeName) -> Result<Box<dyn Transport>> {
-        let port = self.links.port_of(node).await;
-        let port = port.map_err(|failure| Error::new(ErrorKind::Unreachable, failure.to_string()))?;
-        let mut config = config(vec![format!("redis://127.0.0.1:{port}")]);
-        (self.adjust)(&mut config);
-        Ok(Box::new(RedisTransport::connect(&config, cluster, WAIT).await?))
-    }
-
-    async fn link(&self, node: &NodeName, what: LinkFault) -> Ability {
-        self.links.set(node, what).await
-    }
-
-    async fn server(&self, what: ServerFault) -> Ability {
-        to_process(&mut *self.server.lock().await, what).await
-    }
+async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
+    Ok(Box::new(RedisTransport::connect(&config, cluster, WAIT).await?))
 }
 
-/// A primary and a replica, and the sentinels that watch them. There are no links: what goes wrong goes wrong with servers.
-pub struct SentinelWorld(Mutex<RedisSentinel>);
+#[async_trait]
+impl Served for RedisServer {
+    type Config = Redis;
+
+    fn process(&mut self) -> &mut Process {
+        self
+    }
+
+    fn config(port: u16) -> Redis {
+        config(RedisMode::Single, std::iter::once(port))
+    }
+
+    async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
+        connect(config, cluster).await
+    }
+}
 
 impl SentinelWorld {
     /// Starts them.
     ///
     /// # Errors
     /// Where there is none, or they do not come together.
-    pub async fn start(program: Program) -> Result<Self, agora_testbed::Failure> {
-        Ok(Self(Mutex::new(RedisSentinel::start(program, 1).await?)))
-    }
-
-    /// The servers, for what a case does to them.
-    pub async fn servers(&self) -> MutexGuard<'_, RedisSentinel> {
-        self.0.lock().await
+    pub async fn start(program: Program) -> Result<Self, Failure> {
+        Ok(Self::of(RedisSentinel::start(program, 1).await?))
     }
 }
 
 #[async_trait]
-impl World for SentinelWorld {
-    fn name(&self) -> &str {
-        "redis-sentinel"
+impl ServedTogether for RedisSentinel {
+    type Config = Redis;
+    const NAME: &'static str = "redis-sentinel";
+
+    fn count(&self) -> usize {
+        self.servers().len()
     }
 
-    async fn connect(&self, cluster: &ClusterName, _: &NodeName) -> Result<Box<dyn Transport>> {
-        let watched = self.servers().await;
-        let urls = watched.sentinels().map(|port| format!("redis://127.0.0.1:{port}"));
-        let mut config = config(urls.collect());
-        drop(watched);
-        config.mode = RedisMode::Sentinel;
+    fn process(&mut self, number: usize) -> &mut Process {
+        self.server(number)
+    }
+
+    async fn ready(&self) -> Result<(), Failure> {
+        self.ready().await
+    }
+
+    fn config(&self) -> Redis {
+        let mut config = config(RedisMode::Sentinel, self.sentinels());
         config.master = Some(NAME.to_owned());
-        Ok(Box::new(RedisTransport::connect(&config, cluster, WAIT).await?))
+        config
     }
 
-    async fn link(&self, _: &NodeName, what: LinkFault) -> Ability {
-        Err(Cannot(format!("there is no link that could be told: {what:?}")))
-    }
-
-    async fn server(&self, what: ServerFault) -> Ability {
-        let mut servers = self.servers().await;
-        for number in 0..servers.servers().len() {
-            to_process(servers.server(number), what).await?;
-        }
-        Ok(())
-    }
-
-    /// A primary that is gone is missed after seconds.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+    async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
+        connect(config, cluster).await
     }
 }
-
-/// A cluster of three masters, each with a replica or without. There are no links.
-pub struct RedisClusterWorld(Mutex<RedisCluster>);
 
 impl RedisClusterWorld {
     /// Starts it.
     ///
     /// # Errors
     /// Where there is none, or it does not come together.
-    pub async fn start(program: Program, replicas_of_each: usize) -> Result<Self, agora_testbed::Failure> {
-        Ok(Self(Mutex::new(RedisCluster::start(program, replicas_of_each).await?)))
-    }
-
-    /// The servers, for what a case does to them.
-    pub async fn servers(&self) -> MutexGuard<'_, RedisCluster> {
-        self.0.lock().await
+    pub async fn start(program: Program, replicas_of_each: usize) -> Result<Self, Failure> {
+        Ok(Self::of(RedisCluster::start(program, replicas_of_each).await?))
     }
 }
 
 #[async_trait]
-impl World for RedisClusterWorld {
-    fn name(&self) -> &str {
-        "redis-cluster"
+impl ServedTogether for RedisCluster {
+    type Config = Redis;
+    const NAME: &'static str = "redis-cluster";
+
+    fn count(&self) -> usize {
+        self.nodes().len()
     }
 
-    async fn connect(&self, cluster: &ClusterName, _: &NodeName) -> Result<Box<dyn Transport>> {
-        let servers = self.servers().await;
-        let urls = servers.nodes().iter().map(|node| format!("redis://127.0.0.1:{}", node.port()));
-        let mut config = config(urls.collect());
-        drop(servers);
-        config.mode = RedisMode::Cluster;
-        Ok(Box::new(RedisTransport::connect(&config, cluster, WAIT).await?))
+    fn process(&mut self, number: usize) -> &mut Process {
+        self.node(number)
     }
 
-    async fn link(&self, _: &NodeName, what: LinkFault) -> Ability {
-        Err(Cannot(format!("a cluster has no link that could be told: {what:?}")))
+    async fn ready(&self) -> Result<(), Failure> {
+        self.ready().await
     }
 
-    async fn server(&self, what: ServerFault) -> Ability {
-        let mut servers = self.servers().await;
-        for number in 0..servers.nodes().len() {
-            to_process(servers.node(number), what).await?;
-        }
-        Ok(())
+    fn config(&self) -> Redis {
+        config(RedisMode::Cluster, self.nodes().iter().map(|node| node.port()))
     }
 
-    /// A master that is gone is missed after seconds.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+    async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
+        connect(config, cluster).await
     }
 }

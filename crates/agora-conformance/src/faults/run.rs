@@ -14,8 +14,8 @@ use super::member::Elsewhere;
 use super::node::Node;
 use super::recorder::Recorder;
 use super::world::{LinkFault, ServerFault, World};
-use crate::history::{History, What};
-use crate::suite::{Fault, Verdict};
+use crate::history::{Change, History, What};
+use crate::suite::{Fault, Verdict, ensure};
 
 /// A publish of these runs takes at most so long: a failover of every backend fits into it.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(20);
@@ -224,6 +224,19 @@ impl Run {
     /// Where it does not become so.
     pub async fn until(&self, what: &str, mut is_so: impl FnMut(&History) -> bool) -> Verdict {
         self.soon(what, self.0.recorder.until(|history| is_so(history).then_some(()))).await
+    }
+
+    /// No outage of a server, and nothing that others send, is the death of a node.
+    ///
+    /// # Errors
+    /// Where one was declared failed.
+    pub fn nobody_failed(&self) -> Verdict {
+        let failed = self.recorder().look(|history| {
+            let failed = |what: &What| matches!(what, What::Member { change: Change::Failed, .. });
+            history.entries.iter().find(|entry| failed(&entry.what)).map(ToString::to_string)
+        });
+        ensure!(failed.is_none(), "a node was declared failed, and all live: {failed:?}");
+        Ok(())
     }
 
     /// Everything is healed: lets every node that lives publish once more, waits until everybody has what is owed, and

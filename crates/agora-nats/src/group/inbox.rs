@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::presence;
 use super::retention::{self, Seen};
+use crate::by_hand;
 use crate::error::{closed, error, lost};
 use crate::headers;
 use crate::held::{Held, Passed};
@@ -39,6 +40,8 @@ const ASK_MAX: usize = 4096;
 const MARGIN_MAX: Duration = Duration::from_secs(1);
 /// The shortest time after which a member looks whether something has come.
 const TICK_MIN: Duration = Duration::from_millis(10);
+/// The most places of a group that are looked at where a connection was lost.
+const LOOKED_AT_MAX: u64 = 4096;
 /// How many releases of a member that leaves are under way at once.
 const RELEASES_AT_ONCE: usize = 64;
 
@@ -54,6 +57,8 @@ pub(super) struct Member {
     /// Nothing was there at this time: what is there now has come since.
     seen_empty: Instant,
     is_over: bool,
+    /// The stream and the consumer: what this node has doubts of.
+    of_consumer: String,
     retention: Arc<Seen>,
     _tasks: [Task; 3],
 }
@@ -99,8 +104,10 @@ impl Member {
         let keeping = tokio::spawn(keep(Arc::clone(&session), Arc::clone(&held), terms));
         let retention = Arc::new(Seen::default());
         let passed = Passed::new(info.delivered.stream_sequence, info.delivered.consumer_sequence);
+        let of_consumer = format!("{stream}.{}", info.name);
+        let poisoned = poisoned(shared, &session, topic, stream, &of_consumer, &info).await?;
         let looking = tokio::spawn(retention::look(session, info, terms.lease, Arc::clone(&retention)));
-        Ok(Self {
+        let mut member = Self {
             shared: Arc::clone(shared),
             pull,
             held,
@@ -110,8 +117,13 @@ impl Member {
             waiting: VecDeque::new(),
             seen_empty: Instant::now(),
             is_over: false,
+            of_consumer,
             _tasks: [answering, Task::new(keeping), Task::new(looking)],
-        })
+        };
+        for (message, meta) in poisoned {
+            member.arrive(message, meta);
+        }
+        Ok(member)
     }
 
     /// Takes in what has arrived. It came at the earliest when nothing was there for the last time, and its lease began
@@ -195,6 +207,46 @@ impl Member {
         self.waiting.clear();
         lock(&self.held).clear(Instant::now())
     }
+}
+
+/// The records of a group that were given out, are not settled, and that the client cannot take: looked for where a
+/// connection of this node was lost. They are this member's, and also another's that has lost its connection over them: both
+/// settle them.
+async fn poisoned(
+    shared: &Shared,
+    session: &Session,
+    topic: &TopicName,
+    stream: &str,
+    of_consumer: &str,
+    info: &Info,
+) -> Result<Vec<(Message, Meta)>> {
+    let mut found = Vec::new();
+    if shared.doubts.from(of_consumer, 0).is_empty() {
+        return Ok(found);
+    }
+    let subject = names::log_subject(&shared.cluster, topic);
+    let (mut place, last) =
+        (info.ack_floor.stream_sequence.saturating_add(1), info.delivered.stream_sequence);
+    let most = place.saturating_add(LOOKED_AT_MAX);
+    while place <= last.min(most)
+        && let Some(fetched) = by_hand::fetch(session, stream, &subject, place).await?
+        && fetched.at <= last
+    {
+        place = fetched.at.saturating_add(1);
+        if fetched.is_poison {
+            let meta = fetched.meta();
+            let Meta { delivered, at, delivery, stored_ns, pending } = meta;
+            // Where the server wants to hear of it: it goes by the place in the stream.
+            let reply =
+                format!("$JS.ACK.{stream}.{}.{delivered}.{at}.{delivery}.{stored_ns}.{pending}", info.name);
+            tracing::warn!(stream, at, "a record has headers that are none: it is handed over without them");
+            found.push((Message { reply: Some(reply.into()), ..fetched.message }, meta));
+        }
+    }
+    if found.is_empty() {
+        shared.doubts.remove(of_consumer, 0);
+    }
+    Ok(found)
 }
 
 fn answer(session: &Arc<Session>, asked: Subscriber, held: &Arc<Mutex<Held>>) -> Task {
@@ -313,6 +365,9 @@ impl GroupInbox for Member {
                 return Ok(());
             }
             if self.is_over || self.pull.session.is_over() {
+                if self.pull.asked() > 0 && self.pull.session.is_over() {
+                    self.shared.doubts.add(&self.of_consumer, 0);
+                }
                 self.interrupted(into);
                 return Ok(());
             }

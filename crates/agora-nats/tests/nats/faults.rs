@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::support::{
-    PATIENCE, config, connect, down, hear, message, number_of, numbered, open_log, publish, read, read_all,
-    soon, topic, try_connect, up,
+    PATIENCE, cluster, config, connect, down, hear, message, number_of, numbered, open_log, publish, read,
+    read_all, soon, topic, try_connect, up,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,4 +254,57 @@ async fn closing_ends_by_its_deadline_also_where_nobody_answers() {
     assert!(closed.is_ok() || closed.unwrap_err().kind() == ErrorKind::Timeout);
     assert!(matches!(&*transport.link().borrow(), Link::Down { why, .. } if why.contains("closed")));
     server.resume().unwrap();
+}
+
+/// What is no header block to the client, and of which it makes the end of the connection.
+const ODD_HEADERS: [&[u8]; 5] = [
+    b"nonsense",
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.0 x\r\n\r\n",
+    b"\xff\xfe",
+    b"NATS/1.0\r\n\x01 : a\r\n\r\n",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_headers_are_none_is_passed_in_a_log() {
+    let server = NatsServer::start().await.unwrap();
+    let (reading, other) = (connect(&config(server.port())).await, connect(&config(server.port())).await);
+    let log = open_log(&other, "log").await;
+    let subject = agora_nats::log_subject(&cluster(), &log);
+    let mut due = Vec::new();
+    for (number, header) in (1..).zip(ODD_HEADERS) {
+        publish(&other, &log, vec![numbered(number * 2)]).await.unwrap();
+        server.publish_raw(&subject, header, format!("odd {number}").as_bytes()).await.unwrap();
+        due.extend([(number * 2).to_string(), format!("odd {number}")]);
+    }
+    // Two, one behind the other, and one behind a hole at the end.
+    server.publish_raw(&subject, b"odd", b"odd 6").await.unwrap();
+    publish(&other, &log, vec![numbered(12)]).await.unwrap();
+    due.extend(["odd 6".to_owned(), "12".to_owned()]);
+    let (mut found, mut from, mut interruptions) = (Vec::new(), LogStart::Earliest, 0);
+    while found.len() < due.len() {
+        up(&reading).await;
+        let Ok(mut reader) = reading.open_log(&log, from.clone()).await else { continue };
+        let mut is_mark = from != LogStart::Earliest;
+        'opened: while found.len() < due.len() {
+            for one in read(&mut *reader).await {
+                match one {
+                    FromLog::Record { .. } if std::mem::take(&mut is_mark) => {}
+                    FromLog::Record { raw, at, .. } => {
+                        found.push(String::from_utf8_lossy(&raw.payload).into_owned());
+                        from = LogStart::At(at);
+                    }
+                    FromLog::Interrupted => {
+                        interruptions += 1;
+                        assert!(interruptions < 50, "it comes again and again");
+                        break 'opened;
+                    }
+                    FromLog::Beginning { .. } | FromLog::CaughtUp { .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    assert_eq!(found, due);
+    assert!(interruptions > 0, "the client takes them now: fetching by hand is of no use any more");
 }

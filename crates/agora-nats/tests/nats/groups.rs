@@ -158,3 +158,47 @@ async fn members_are_counted_across_connections_and_the_dead_are_not() {
     a.admin().unwrap().delete_group(&log, &group).await.unwrap();
     drop(two);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_headers_are_none_is_work_like_any_other() {
+    let server = NatsServer::start().await.unwrap();
+    let (working, other) = (connect(&config(server.port())).await, connect(&config(server.port())).await);
+    let log = open_log(&other, "log").await;
+    let subject = agora_nats::log_subject(&crate::support::cluster(), &log);
+    publish(&other, &log, vec![numbered(1)]).await.unwrap();
+    server.publish_raw(&subject, b"no header block", b"2").await.unwrap();
+    publish(&other, &log, vec![numbered(3)]).await.unwrap();
+    let (mut done, mut interruptions) = (std::collections::BTreeSet::new(), 0);
+    while done.len() < 3 {
+        up(&working).await;
+        let Ok(mut member) = working.join_group(&log, &spec(Duration::from_secs(2))).await else { continue };
+        'joined: while done.len() < 3 {
+            let mut into = Vec::new();
+            soon("something of a group", member.recv(1, &mut into)).await.unwrap();
+            for one in into {
+                match one {
+                    FromGroup::Message { raw, token, .. } => {
+                        if soon("an ack", member.settle(token, Settle::Ack)).await.is_ok() {
+                            done.insert(number_of(&raw.payload));
+                        }
+                    }
+                    FromGroup::Interrupted => {
+                        interruptions += 1;
+                        assert!(interruptions < 50, "it comes again and again");
+                        break 'joined;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    assert!(interruptions > 0, "the client takes it now: fetching by hand is of no use any more");
+    let admin = other.admin().unwrap();
+    let name = GroupName::new("workers").unwrap();
+    let settled = async {
+        while admin.describe_group(&log, &name).await.unwrap().lanes[0].lag > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the server has heard of all three", settled).await;
+}

@@ -43,7 +43,18 @@ impl Files {
 
     /// A certificate for 127.0.0.1, and its key.
     fn certificate(&self, name: &str, authority: &Issuer<'static, KeyPair>) -> (PathBuf, PathBuf) {
-        let params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
+        self.certificate_until(name, authority, 4000)
+    }
+
+    /// The same, of which the last day is in this year.
+    fn certificate_until(
+        &self,
+        name: &str,
+        authority: &Issuer<'static, KeyPair>,
+        year: i32,
+    ) -> (PathBuf, PathBuf) {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, authority).unwrap();
         let pem = self.write(&format!("{name}.pem"), &certificate.pem());
@@ -107,4 +118,44 @@ async fn encryption_is_not_left_out_where_the_server_has_none() {
     let transport = try_connect(&config).await.unwrap();
     let why = down(&transport).await;
     assert!(why.contains("does this server speak TLS") || why.contains("TLS handshake"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_have_expired_are_named_as_such() {
+    let files = Files::new("expired");
+    let authority = files.authority("ca");
+    let (old_cert, old_key) = files.certificate_until("old", &authority, 2020);
+    let (cert, key) = files.certificate("server", &authority);
+    let ca = files.0.join("ca.pem");
+    let serving = |cert: &PathBuf, key: &PathBuf| {
+        format!(
+            "tls {{ cert_file: {cert:?}, key_file: {key:?}, ca_file: {ca:?}, verify: true, timeout: 10 }}"
+        )
+    };
+    // The server's: it is not talked to.
+    let server = NatsServer::with(&serving(&old_cert, &old_key)).await.unwrap();
+    let mut config = config(server.port());
+    config.tls = true;
+    config.tls_ca_file = Some(ca.clone());
+    (config.tls_cert_file, config.tls_key_file) = (Some(cert.clone()), Some(key.clone()));
+    let transport = try_connect(&config).await.unwrap();
+    let why = down(&transport).await.to_lowercase();
+    assert!(why.contains("certificate") && why.contains("expired"), "{why}");
+    // The client's: it is not let in.
+    let server = NatsServer::with(&serving(&cert, &key)).await.unwrap();
+    config.addresses = vec![format!("127.0.0.1:{}", server.port())];
+    (config.tls_cert_file, config.tls_key_file) = (Some(old_cert), Some(old_key));
+    let transport = try_connect(&config).await.unwrap();
+    let why = down(&transport).await.to_lowercase();
+    assert!(why.contains("tls") || why.contains("certificate"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_not_told_of_encryption_says_what_is_wrong() {
+    let files = Files::new("bare");
+    let (server, _) = encrypting_server(&files, false).await;
+    // The server says that it wants TLS, and the client follows; but it trusts nobody who could have signed that.
+    let transport = try_connect(&config(server.port())).await.unwrap();
+    let why = down(&transport).await;
+    assert!(why.contains("TLS") && why.contains("certificate"), "{why}");
 }

@@ -42,6 +42,30 @@ pub(super) async fn request(port: u16, subject: &str) -> Result<Value> {
     within(asked, &format!("{subject} on port {port}")).await
 }
 
+/// Publishes a message with this header block, whatever it is, and waits until the server has taken it.
+pub(super) async fn publish(port: u16, subject: &str, header: &[u8], payload: &[u8]) -> Result<Value> {
+    let published = async {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.doing("connect")?;
+        let mut stream = BufReader::new(stream).take(ANSWER_BYTES_MAX);
+        let (of_header, of_all) = (header.len(), header.len() + payload.len());
+        let begin = format!(
+            "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {of_header} {of_all}\r\n"
+        );
+        let say = [begin.as_bytes(), header, payload, b"\r\nPING\r\n"].concat();
+        stream.get_mut().write_all(&say).await.doing("publish")?;
+        let mut line = String::new();
+        while stream.read_line(&mut line).await.doing("read an answer")? > 0 {
+            match line.trim_end() {
+                "PONG" => return Ok(Value::Null),
+                said if said.starts_with("-ERR") => return Err(Failure::new(said)),
+                _ => line.clear(),
+            }
+        }
+        Err(Failure::new("the server hung up"))
+    };
+    within(published, &format!("a message to {subject} on port {port}")).await
+}
+
 /// What the monitoring says at this path.
 pub(super) async fn monitor(port: u16, path: &str) -> Result<Value> {
     let asked = async {

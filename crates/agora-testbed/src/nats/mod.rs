@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::failure::{Doing, Result};
 use crate::find::Program;
 use crate::ports::free_port;
-use crate::process::{Hello, Process};
+use crate::process::{Hello, Process, SMALL};
 
 pub use cluster::NatsCluster;
 
@@ -51,6 +51,19 @@ impl NatsServer {
         process.await.map(Self)
     }
 
+    /// One whose JetStream stores on a file system of so many bytes, which can be filled up.
+    ///
+    /// # Errors
+    /// Where there is no server, or the system allows no such file system.
+    pub async fn on_small_disk(bytes: u64, more: &str) -> Result<Self> {
+        let (found, port) = (Program::Nats.find()?, free_port()?);
+        let process = Process::start_on(found, port, HELLO, Some(bytes), |data| {
+            let store = format!("jetstream {{ store_dir: \"{}\" }}\n", data.join(SMALL).display());
+            arguments(data, port, &format!("{store}{more}"))
+        });
+        process.await.map(Self)
+    }
+
     /// Has it read another configuration, with this in it besides.
     ///
     /// # Errors
@@ -58,6 +71,14 @@ impl NatsServer {
     pub fn reconfigure(&self, more: &str) -> Result {
         arguments(self.data(), self.port(), more)?;
         self.reload()
+    }
+
+    /// Publishes a message with these bytes where its headers belong: what no client would send.
+    ///
+    /// # Errors
+    /// Where the server does not take it.
+    pub async fn publish_raw(&self, subject: &str, header: &[u8], payload: &[u8]) -> Result {
+        ask::publish(self.port(), subject, header, payload).await.map(drop)
     }
 
     /// `nats://127.0.0.1:PORT`.

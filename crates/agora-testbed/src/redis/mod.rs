@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::failure::Result;
 use crate::find::Program;
 use crate::ports::free_port;
-use crate::process::{Hello, Process};
+use crate::process::{Hello, Process, SMALL};
 
 pub use cluster::RedisCluster;
 pub use resp::{Value, ask, ask_as};
@@ -47,6 +47,19 @@ impl RedisServer {
     pub async fn with(program: Program, args: &[&str]) -> Result<Self> {
         let (found, port) = (program.find()?, free_port()?);
         let process = Process::start(found, port, HELLO, |data| Ok(arguments(data, port, args)));
+        process.await.map(Self)
+    }
+
+    /// One that writes what it acknowledges to a file system of so many bytes, which can be filled up. It does not wait for
+    /// the disk: one that does ends where it cannot write.
+    ///
+    /// # Errors
+    /// Where there is no server, or the system allows no such file system.
+    pub async fn on_small_disk(program: Program, bytes: u64) -> Result<Self> {
+        let (found, port) = (program.find()?, free_port()?);
+        let process = Process::start_on(found, port, HELLO, Some(bytes), |data| {
+            Ok(arguments(&data.join(SMALL), port, &["--appendonly", "yes", "--appendfsync", "everysec"]))
+        });
         process.await.map(Self)
     }
 

@@ -8,7 +8,6 @@ use super::super::judge::Rules;
 use super::super::run::Run;
 use super::super::world::ServerFault;
 use super::fault_cases;
-use crate::history::{Change, What};
 use crate::suite::{Verdict, ensure};
 
 fault_cases! {
@@ -79,17 +78,7 @@ async fn paused(run: Run) -> Verdict {
     run.server(ServerFault::Resume).await?;
     reading.has(&run, 5).await?;
     run.finish(Rules::default()).await?;
-    nobody_failed(&run)
-}
-
-/// No outage of a server is the death of a node.
-pub(super) fn nobody_failed(run: &Run) -> Verdict {
-    let failed = run.recorder().look(|history| {
-        let failed = |what: &What| matches!(what, What::Member { change: Change::Failed, .. });
-        history.entries.iter().find(|entry| failed(&entry.what)).map(ToString::to_string)
-    });
-    ensure!(failed.is_none(), "a node was declared failed, and all live: {failed:?}");
-    Ok(())
+    run.nobody_failed()
 }
 
 async fn reader_outlives_a_restart(run: Run) -> Verdict {

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::super::judge::Rules;
 use super::super::run::Run;
 use super::super::world::{LinkFault, ServerFault};
-use super::broker::nobody_failed;
 use super::fault_cases;
 use crate::history::{Change, History, Life, What};
 use crate::suite::{Verdict, ensure};
@@ -47,7 +46,7 @@ async fn outage_kills_nobody(run: Run) -> Verdict {
     // Long enough for a verdict that would be wrong.
     tokio::time::sleep(a.bus().config().membership.suspect_after).await;
     run.finish(Rules::default()).await?;
-    nobody_failed(&run)
+    run.nobody_failed()
 }
 
 async fn crash_is_noticed_and_return_is_welcomed(run: Run) -> Verdict {
@@ -76,7 +75,7 @@ async fn leave_is_told_at_once(run: Run) -> Verdict {
     run.until("the leave is told", |history| sees(history, by, Change::Left, Some(of))).await?;
     let (took, limit) = (left.elapsed(), b.bus().config().membership.suspect_after);
     ensure!(took < limit, "a leave was told after {took:?}: as late as a silence");
-    nobody_failed(&run)
+    run.nobody_failed()
 }
 
 async fn one_who_is_cut_off_accuses_nobody(run: Run) -> Verdict {
@@ -133,5 +132,5 @@ async fn many_members(run: Run) -> Verdict {
         node.publish(1)?;
     }
     reading.has(&run, usize::from(NODES) - 1).await?;
-    nobody_failed(&run)
+    run.nobody_failed()
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::super::judge::Rules;
+use super::super::node::{Node, Publishing, Reading};
 use super::super::run::Run;
 use super::super::world::LinkFault;
 use super::fault_cases;
 use crate::history::{Change, What};
-use crate::suite::{Verdict, ensure};
+use crate::suite::{Fault, Verdict, ensure};
 
 fault_cases! {
     ack_lost [Live, Log]
@@ -30,6 +31,41 @@ fault_cases! {
         "A server that takes no connection is tried again until it does.";
 }
 
+/// Two nodes that hear each other.
+struct Both {
+    nodes: (Node, Node),
+    readings: (Reading, Reading),
+}
+
+impl Both {
+    async fn reading(run: &Run) -> Result<Self, Fault> {
+        let nodes = run.pair().await?;
+        let readings = (nodes.0.read().await?, nodes.1.read().await?);
+        Ok(Self { nodes, readings })
+    }
+
+    /// The same, each of which has published a little.
+    async fn begun(run: &Run) -> Result<Self, Fault> {
+        let both = Self::reading(run).await?;
+        both.nodes.0.publish_all(5).await?;
+        both.nodes.1.publish_all(5).await?;
+        Ok(both)
+    }
+
+    /// Both publish, as long as what is given back lives.
+    fn publish_on(&self, every: u64) -> Result<(Publishing, Publishing), Fault> {
+        let every = Duration::from_millis(every);
+        Ok((self.nodes.0.publish_on(every)?, self.nodes.1.publish_on(every)?))
+    }
+
+    /// Each hears so many more events, of whomever.
+    async fn hear(&self, run: &Run, more: usize) -> Verdict {
+        let due = (self.readings.0.events() + more, self.readings.1.events() + more);
+        self.readings.0.has(run, due.0).await?;
+        self.readings.1.has(run, due.1).await
+    }
+}
+
 async fn ack_lost(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;
     let reading = b.read().await?;
@@ -46,86 +82,67 @@ async fn ack_lost(run: Run) -> Verdict {
 }
 
 async fn cut_and_healed(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    let both = Both::reading(&run).await?;
     for cut in [0, 1] {
-        let publishing = (a.publish_on(Duration::from_millis(5))?, b.publish_on(Duration::from_millis(5))?);
-        let (of_a, of_b) = (at_a.events(), at_b.events());
-        at_a.has(&run, of_a + 10).await?;
-        at_b.has(&run, of_b + 10).await?;
+        let publishing = both.publish_on(5)?;
+        both.hear(&run, 10).await?;
         run.link(cut, LinkFault::Cut).await?;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         run.link(cut, LinkFault::Heal).await?;
-        let (of_a, of_b) = (at_a.events(), at_b.events());
-        at_a.has(&run, of_a + 10).await?;
-        at_b.has(&run, of_b + 10).await?;
+        both.hear(&run, 10).await?;
         drop(publishing);
     }
     run.finish(Rules::default()).await
 }
 
 async fn cut_past_every_timeout(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
-    a.publish_all(5).await?;
-    b.publish_all(5).await?;
-    let publishing = (a.publish_on(Duration::from_millis(20))?, b.publish_on(Duration::from_millis(20))?);
+    let both = Both::begun(&run).await?;
+    let publishing = both.publish_on(20)?;
     run.link(0, LinkFault::Cut).await?;
-    let mut link = a.bus().link();
+    let mut link = both.nodes.0.bus().link();
     let down = async { link.wait_for(|link| !link.is_usable()).await.is_ok() };
     run.soon("the link is down", down).await?;
     // Those on the other side hear of nobody's death sooner than they should, and of it in the end.
-    let by = b.life();
+    let by = both.nodes.1.life();
     let failed =
         |what: &What| matches!(what, What::Member { by: who, change: Change::Failed, .. } if *who == by);
     run.until("it is held dead", |history| history.entries.iter().any(|entry| failed(&entry.what))).await?;
     run.link(0, LinkFault::Heal).await?;
-    let (of_a, of_b) = (at_a.events(), at_b.events());
-    at_a.has(&run, of_a + 10).await?;
-    at_b.has(&run, of_b + 10).await?;
+    both.hear(&run, 10).await?;
     drop(publishing);
     run.finish(Rules::default()).await
 }
 
 async fn cut_one_way(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
-    let publishing = (a.publish_on(Duration::from_millis(5))?, b.publish_on(Duration::from_millis(5))?);
+    let both = Both::reading(&run).await?;
+    let publishing = both.publish_on(5)?;
     for cut in [LinkFault::CutToServer, LinkFault::CutToClient] {
         run.link(0, cut).await?;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         run.link(0, LinkFault::Heal).await?;
-        let (of_a, of_b) = (at_a.events(), at_b.events());
-        at_a.has(&run, of_a + 10).await?;
-        at_b.has(&run, of_b + 10).await?;
+        both.hear(&run, 10).await?;
     }
     drop(publishing);
     run.finish(Rules::default()).await
 }
 
 async fn reset_often(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
-    let publishing = (a.publish_on(Duration::from_millis(3))?, b.publish_on(Duration::from_millis(3))?);
+    let both = Both::reading(&run).await?;
+    let publishing = both.publish_on(3)?;
     // Numbers of bytes that end in the middle of something.
     for (turn, bytes) in [1_u64, 40, 333, 1_001].into_iter().enumerate() {
         let node = u8::from(turn % 2 == 1);
         run.link(node, LinkFault::ResetAfter(bytes)).await?;
         tokio::time::sleep(Duration::from_millis(300)).await;
         run.link(node, LinkFault::Heal).await?;
-        let (of_a, of_b) = (at_a.events(), at_b.events());
-        at_a.has(&run, of_a + 5).await?;
-        at_b.has(&run, of_b + 5).await?;
+        both.hear(&run, 5).await?;
     }
     drop(publishing);
     run.finish(Rules::default()).await
 }
 
 async fn half_open(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
-    a.publish_all(5).await?;
-    b.publish_all(5).await?;
+    let Both { nodes: (a, b), readings: (at_a, at_b) } = Both::begun(&run).await?;
     run.link(0, LinkFault::HalfOpen).await?;
     a.publish(5)?;
     b.publish_all(5).await?;
@@ -136,15 +153,12 @@ async fn half_open(run: Run) -> Verdict {
 }
 
 async fn late_and_slow(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    let both = Both::reading(&run).await?;
     for weather in [LinkFault::Late(Duration::from_millis(40)), LinkFault::Slow(50_000)] {
         run.link(0, weather).await?;
-        a.publish(100)?;
-        b.publish(100)?;
-        let (of_a, of_b) = (at_a.events(), at_b.events());
-        at_a.has(&run, of_a + 50).await?;
-        at_b.has(&run, of_b + 50).await?;
+        both.nodes.0.publish(100)?;
+        both.nodes.1.publish(100)?;
+        both.hear(&run, 50).await?;
     }
     run.link(0, LinkFault::Heal).await?;
     run.finish(Rules::default()).await?;
@@ -152,8 +166,7 @@ async fn late_and_slow(run: Run) -> Verdict {
 }
 
 async fn sliced(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    let Both { nodes: (a, b), readings: (at_a, at_b) } = Both::reading(&run).await?;
     run.link(0, LinkFault::Sliced(7)).await?;
     run.link(1, LinkFault::Sliced(1)).await?;
     a.publish(100)?;
@@ -177,8 +190,7 @@ fn no_publish_failed(run: &Run) -> Verdict {
 }
 
 async fn refused_for_a_while(run: Run) -> Verdict {
-    let (a, b) = run.pair().await?;
-    let (at_a, at_b) = (a.read().await?, b.read().await?);
+    let Both { nodes: (a, b), readings: (at_a, at_b) } = Both::reading(&run).await?;
     a.publish_all(5).await?;
     run.link(0, LinkFault::Refuse).await?;
     run.link(0, LinkFault::Reset).await?;
