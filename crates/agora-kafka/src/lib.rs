@@ -18,6 +18,8 @@ mod shared;
 mod topics;
 mod transport;
 #[doc(hidden)]
+pub mod read;
+#[doc(hidden)]
 pub mod wire;
 
 pub use publish::{HEADERS_BYTES, QUEUE_CALLS_MAX};
