@@ -343,3 +343,6 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
