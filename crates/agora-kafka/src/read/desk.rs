@@ -202,7 +202,7 @@ impl Desk {
     }
 
     /// The lanes whose leader is to be asked for.
-    pub(super) fn to_seek(&mut self, now: Instant) -> Vec<(u64, Arc<str>, i32)> {
+    pub(super) fn take_lost(&mut self, now: Instant) -> Vec<(u64, Arc<str>, i32)> {
         let mut seek = Vec::new();
         for (lane, course) in &mut self.lanes {
             if matches!(course.phase, Phase::Lost)
@@ -288,13 +288,14 @@ impl Desk {
             .collect();
         lanes.sort_by_key(|(_, course)| course.served);
         let number = self.last_trip + 1;
-        let (mut stops, mut places): (Vec<Stop>, BTreeMap<(Arc<str>, i32), usize>) = Default::default();
+        let mut stops: Vec<Stop> = Vec::new();
+        let mut places = BTreeMap::new();
         let (mut has_joiners, mut has_ready) = (false, false);
         for (lane, course) in lanes {
             let Phase::At { leader, has_end } = course.phase else { continue };
             let Some(room) = course.slot.room(lane_bytes) else { continue };
             let place = (Arc::clone(&course.topic), course.partition);
-            match places.get(&place).and_then(|at| stops.get_mut(*at)) {
+            match places.get(&place).and_then(|at: &usize| stops.get_mut(*at)) {
                 // A fetch can name a partition once.
                 Some(stop) if stop.from != course.next || stop.leader != leader => continue,
                 Some(stop) => {

@@ -34,7 +34,8 @@ pub struct Hub {
 /// What the hub, its task and the readers share.
 pub(super) struct Inner {
     brokers: Arc<Brokers>,
-    new: Mutex<Vec<Course>>,
+    /// Lanes that the task has not heard of yet.
+    begun: Mutex<Vec<Course>>,
     wake: Notify,
     /// For questions about offsets.
     questions: Line,
@@ -49,8 +50,8 @@ impl Inner {
         self.wake.notify_one();
     }
 
-    fn new(&self) -> MutexGuard<'_, Vec<Course>> {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begun(&self) -> MutexGuard<'_, Vec<Course>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,7 +60,7 @@ impl Hub {
     pub fn new(brokers: &Arc<Brokers>) -> Self {
         let inner = Arc::new(Inner {
             brokers: Arc::clone(brokers),
-            new: Mutex::default(),
+            begun: Mutex::default(),
             wake: Notify::new(),
             questions: brokers.line("offsets"),
         });
@@ -92,7 +93,7 @@ impl Hub {
     pub(super) fn lane_until(&self, topic: &str, lane: u32, from: i64, end: i64, bell: &Arc<Notify>) -> Lane {
         let slot = Arc::new(Slot::new(Arc::clone(bell)));
         let partition = i32::try_from(lane).unwrap_or(i32::MAX);
-        self.inner.new().push(Course::new(topic.into(), partition, from, end, Arc::clone(&slot)));
+        self.inner.begun().push(Course::new(topic.into(), partition, from, end, Arc::clone(&slot)));
         self.inner.wake();
         Lane::new(Arc::clone(&self.inner), slot, lane, from)
     }
@@ -141,11 +142,11 @@ impl Driver {
 
     /// Begins whatever is to be done.
     fn begin(&mut self) {
-        for course in std::mem::take(&mut *self.inner.new()) {
+        for course in std::mem::take(&mut *self.inner.begun()) {
             self.desk.add(course);
         }
         self.desk.sweep();
-        for (lane, topic, partition) in self.desk.to_seek(Instant::now()) {
+        for (lane, topic, partition) in self.desk.take_lost(Instant::now()) {
             let brokers = Arc::clone(&self.inner.brokers);
             self.events.push(Box::pin(async move {
                 let by = Instant::now() + TRY_WAIT;

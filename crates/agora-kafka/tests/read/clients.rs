@@ -56,8 +56,8 @@ async fn values(client: &Client, topic: &str, from: LogStart) -> String {
                 FromLog::Record { raw, .. } => {
                     values.push(String::from_utf8_lossy(&raw.payload).into_owned())
                 }
-                FromLog::Beginning { .. } => {}
-                FromLog::CaughtUp { .. } => return values.join(", "),
+                FromLog::Beginning => {}
+                FromLog::CaughtUp => return values.join(", "),
                 other => panic!("{other:?} behind {values:?}"),
             }
         }

@@ -55,7 +55,7 @@ async fn follow(client: &Client, topic: &str, records: usize) -> (Vec<u64>, usiz
                         interruptions += 1;
                         break 'read;
                     }
-                    FromLog::Beginning { .. } | FromLog::CaughtUp { .. } => {}
+                    FromLog::Beginning | FromLog::CaughtUp => {}
                     other => panic!("{other:?}"),
                 }
             }

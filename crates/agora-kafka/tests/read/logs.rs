@@ -20,9 +20,9 @@ async fn to_end(reader: &mut LogReader) -> String {
                 FromLog::Record { raw, at, .. } => {
                     words.push(format!("{}:{}", at.0, String::from_utf8_lossy(&raw.payload)));
                 }
-                FromLog::Beginning { .. } => words.push("beginning".into()),
-                FromLog::Trimmed { .. } => words.push("trimmed".into()),
-                FromLog::CaughtUp { .. } => return words.join(" "),
+                FromLog::Beginning => words.push("beginning".into()),
+                FromLog::Trimmed => words.push("trimmed".into()),
+                FromLog::CaughtUp => return words.join(" "),
                 FromLog::Interrupted => panic!("interrupted behind {words:?}"),
             }
         }

@@ -12,7 +12,7 @@ const LEADER: Leader = Leader { node: 1, epoch: 0 };
 fn lane(desk: &mut Desk, topic: &str, partition: i32, next: i64) -> (u64, Arc<Slot>) {
     let slot = Arc::new(Slot::new(Arc::new(Notify::new())));
     desk.add(Course::new(topic.into(), partition, next, next, Arc::clone(&slot)));
-    for (lane, ..) in desk.to_seek(Instant::now()) {
+    for (lane, ..) in desk.take_lost(Instant::now()) {
         desk.lane(lane).unwrap().phase = Phase::At { leader: LEADER, has_end: false };
     }
     (desk.last_lane, slot)
@@ -123,7 +123,7 @@ fn who_got_nothing_comes_first_and_rests_when_that_goes_on() {
     }
     check(&mut desk, "ready 0 [0@0]");
     assert!(desk.wakes_at().is_some());
-    assert_eq!(desk.to_seek(Instant::now() + REST.1).len(), 1);
+    assert_eq!(desk.take_lost(Instant::now() + REST.1).len(), 1);
 }
 
 #[test]
