@@ -71,6 +71,7 @@ impl Hub {
             desk: Desk::default(),
             events: FuturesUnordered::new(),
             silent: BTreeSet::new(),
+            look_at: Instant::now(),
         };
         tokio::spawn(driver.run());
         Self { inner }
@@ -116,6 +117,8 @@ struct Driver {
     events: FuturesUnordered<BoxFuture<Event>>,
     /// The brokers that do not understand which epoch was read last.
     silent: BTreeSet<i32>,
+    /// When it is looked whether other brokers lead.
+    look_at: Instant,
 }
 
 impl Driver {
@@ -123,20 +126,27 @@ impl Driver {
         let inner = Arc::clone(&self.inner);
         loop {
             self.begin();
-            let now = Instant::now();
-            let wakes_at = self.desk.wakes_at().unwrap_or(now + LOOK_INTERVAL).min(now + LOOK_INTERVAL);
+            let wakes_at = self.desk.wakes_at().unwrap_or(self.look_at).min(self.look_at);
             tokio::select! {
                 biased;
                 () = inner.brokers.closed() => return,
                 Some(event) = self.events.next(), if !self.events.is_empty() => self.handle(event),
                 () = inner.wake.notified() => {}
-                () = sleep_until(wakes_at), if !self.desk.is_empty() => {
-                    let view = inner.brokers.view();
-                    for lane in self.desk.moved(&view) {
-                        self.doubt(lane);
-                    }
-                }
+                () = sleep_until(wakes_at), if !self.desk.is_empty() => {}
             }
+        }
+    }
+
+    /// Looks whether other brokers lead, when it is time.
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK_INTERVAL;
+        let view = self.inner.brokers.view();
+        for lane in self.desk.moved(&view) {
+            self.doubt(lane);
         }
     }
 
@@ -146,6 +156,7 @@ impl Driver {
             self.desk.add(course);
         }
         self.desk.sweep();
+        self.look_around();
         for (lane, topic, partition) in self.desk.take_lost(Instant::now()) {
             let brokers = Arc::clone(&self.inner.brokers);
             self.events.push(Box::pin(async move {
@@ -179,6 +190,11 @@ impl Driver {
         };
         match found {
             Ok((node, epoch)) => {
+                let id = self.inner.brokers.view().topics.get(&*course.topic).and_then(|topic| topic.id);
+                if course.is_other(id) {
+                    return self.rewound(lane);
+                }
+                course.id = course.id.or(id);
                 course.phase = Phase::At { leader: Leader { node, epoch }, has_end: false };
             }
             Err(error) => self.failed(lane, error),
@@ -235,8 +251,7 @@ impl Driver {
                     Became::ToLook => self.look(*lane, leader),
                     Became::Rewound => self.rewound(*lane),
                     Became::Refused(refusal) => {
-                        let target = Target::Leader(&stop.topic, stop.partition);
-                        self.inner.brokers.cure(target, &refusal);
+                        self.inner.brokers.doubt(Target::Leader(&stop.topic, stop.partition));
                         self.failed(*lane, refusal.into_error());
                     }
                 }

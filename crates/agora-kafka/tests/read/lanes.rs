@@ -179,6 +179,31 @@ async fn a_topic_that_was_deleted_and_made_anew_with_less_in_it_is_told_apart() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_made_anew_with_more_in_it_is_never_read_in_place_of_the_old_one() {
+    let (broker, client) = broker("anew", 1).await;
+    let value = "x".repeat(400_000);
+    for _ in 0..8 {
+        client.produce("anew", 0, &Batch::of(0, vec![value_of(&value)])).await;
+    }
+    let mut lane = client.hub.lane("anew", 0, 0, &bell());
+    let mut into = Vec::new();
+    soon("the first", lane.recv(1, &mut into)).await.unwrap();
+    // It has read ahead as far as it may, and asks for nothing.
+    client.delete_topic("anew").await;
+    broker.create_topic("anew", 1).await.unwrap();
+    client.count("anew", 0, 0..20).await;
+    while !matches!(into.last(), Some(FromLane::Rewound)) {
+        soon("the end of the old one", lane.recv(1, &mut into)).await.unwrap();
+    }
+    for one in &into {
+        assert!(
+            !matches!(one, FromLane::Record(record) if record.raw.payload.len() < value.len()),
+            "{one:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_brokers_ends_every_lane() {
     let (_broker, client) = broker("ended", 1).await;
     let mut lane = client.hub.lane("ended", 0, 0, &bell());
