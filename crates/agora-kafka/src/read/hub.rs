@@ -1,6 +1,7 @@
 //! Fetches for all lanes that are read, over two connections to each broker.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(super) struct Inner {
     /// Lanes that the task has not heard of yet.
     begun: Mutex<Vec<Course>>,
     wake: Notify,
+    /// A reader was dropped.
+    has_gone: AtomicBool,
     /// For questions about offsets.
     questions: Line,
 }
@@ -48,6 +51,12 @@ impl Inner {
 
     pub(super) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// A reader was dropped.
+    pub(super) fn gone(&self) {
+        self.has_gone.store(true, Ordering::Release);
+        self.wake();
     }
 
     fn begun(&self) -> MutexGuard<'_, Vec<Course>> {
@@ -62,6 +71,7 @@ impl Hub {
             brokers: Arc::clone(brokers),
             begun: Mutex::default(),
             wake: Notify::new(),
+            has_gone: AtomicBool::new(false),
             questions: brokers.line("offsets"),
         });
         let driver = Driver {
@@ -155,7 +165,9 @@ impl Driver {
         for course in std::mem::take(&mut *self.inner.begun()) {
             self.desk.add(course);
         }
-        self.desk.sweep();
+        if self.inner.has_gone.swap(false, Ordering::AcqRel) {
+            self.desk.sweep();
+        }
         self.look_around();
         for (lane, topic, partition) in self.desk.take_lost(Instant::now()) {
             let brokers = Arc::clone(&self.inner.brokers);
