@@ -26,6 +26,8 @@ pub struct Shape {
 pub(super) struct Field {
     /// Before this version there is none.
     from: i16,
+    /// Nor from this one on.
+    until: i16,
     /// Its number, where it is one of those.
     tag: Option<u32>,
     part: Part,
@@ -57,15 +59,26 @@ pub(super) const fn rigid(fields: &'static [Field]) -> Shape {
 }
 
 pub(super) const fn always(part: Part) -> Field {
-    Field { from: 0, tag: None, part }
+    Field { from: 0, until: i16::MAX, tag: None, part }
 }
 
 pub(super) const fn from(version: i16, part: Part) -> Field {
-    Field { from: version, tag: None, part }
+    Field { from: version, until: i16::MAX, tag: None, part }
+}
+
+pub(super) const fn before(version: i16, part: Part) -> Field {
+    Field { from: 0, until: version, tag: None, part }
 }
 
 pub(super) const fn tagged(tag: u32, part: Part) -> Field {
-    Field { from: 0, tag: Some(tag), part }
+    Field { from: 0, until: i16::MAX, tag: Some(tag), part }
+}
+
+impl Field {
+    /// Is it there in this version, at its place in the order?
+    fn is_in(&self, version: i16) -> bool {
+        self.tag.is_none() && (self.from..self.until).contains(&version)
+    }
 }
 
 /// The head of an answer: its correlation id, and fields that carry numbers.
@@ -95,7 +108,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn fields(&mut self, fields: &'static [Field]) -> Option<()> {
         let version = self.version;
-        for field in fields.iter().filter(|field| field.tag.is_none() && field.from <= version) {
+        for field in fields.iter().filter(|field| field.is_in(version)) {
             self.part(&field.part)?;
         }
         if !self.is_flexible {
@@ -219,7 +232,7 @@ mod tests {
     impl Writer<'_> {
         fn fields(&mut self, fields: &'static [Field]) {
             let version = self.version;
-            for field in fields.iter().filter(|field| field.tag.is_none() && field.from <= version) {
+            for field in fields.iter().filter(|field| field.is_in(version)) {
                 self.part(&field.part);
             }
             if self.is_flexible {

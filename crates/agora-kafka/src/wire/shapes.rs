@@ -3,7 +3,7 @@
 //! each against what decodes it.
 
 use super::shape::Part::{Blob, Fixed, List, Many, Struct, Text};
-use super::shape::{Shape, always, flexible, from, rigid, tagged};
+use super::shape::{Shape, always, before, flexible, from, rigid, tagged};
 
 pub(super) const PRODUCE: Shape = flexible(
     9,
@@ -30,7 +30,8 @@ pub(super) const FETCH: Shape = flexible(
         from(7, Fixed(2)),
         from(7, Fixed(4)),
         always(List(&[
-            always(Text),
+            before(13, Text),
+            from(13, Fixed(16)),
             always(List(&[
                 always(Fixed(4)),
                 always(Fixed(2)),
@@ -73,6 +74,7 @@ pub(super) const METADATA: Shape = flexible(
         always(List(&[
             always(Fixed(2)),
             always(Text),
+            from(10, Fixed(16)),
             from(1, Fixed(1)),
             always(List(&[
                 always(Fixed(2)),
@@ -271,3 +273,9 @@ pub(super) const OFFSET_DELETE: Shape = rigid(&[
     always(Fixed(4)),
     always(List(&[always(Text), always(List(&[always(Fixed(4)), always(Fixed(2))]))])),
 ]);
+pub(super) const ADD_OFFSETS_TO_TXN: Shape = flexible(3, &[always(Fixed(4)), always(Fixed(2))]);
+pub(super) const TXN_OFFSET_COMMIT: Shape = flexible(
+    3,
+    &[always(Fixed(4)), always(List(&[always(Text), always(List(&[always(Fixed(4)), always(Fixed(2))]))]))],
+);
+pub(super) const END_TXN: Shape = flexible(3, &[always(Fixed(4)), always(Fixed(2))]);
