@@ -115,15 +115,15 @@ impl LogTask {
         let now = Instant::now();
         let then = match from_log {
             FromLog::Record { raw, at, stamp } => self.receive_record(now, raw, at, stamp),
-            FromLog::Beginning { .. } => {
+            FromLog::Beginning => {
                 self.reader.handle_beginning();
                 Then::Read
             }
-            FromLog::Trimmed { .. } => {
+            FromLog::Trimmed => {
                 self.reader.handle_trimmed();
                 Then::Read
             }
-            FromLog::CaughtUp { .. } => self.reader.handle_caught_up(now),
+            FromLog::CaughtUp => self.reader.handle_caught_up(now),
             FromLog::Interrupted => return Some(self.reader.reopen()),
         };
         self.collect();
@@ -227,7 +227,7 @@ impl LogTask {
     async fn reopen(&mut self, from: LogStart) -> Result<()> {
         let mut pause = BACKOFF.0;
         loop {
-            match self.shared.transport.open_log(&self.topic, from.clone()).await {
+            match self.shared.transport.open_log(&self.topic, 0, from.clone()).await {
                 Ok(inbox) => {
                     self.inbox = inbox;
                     return Ok(());

@@ -407,7 +407,7 @@ impl Bus {
     ) -> Result<oneshot::Receiver<Progress>> {
         let transport = &self.shared().transport;
         self.open_topic(topic).await?;
-        let inbox = transport.open_log(topic, reader.reopen()).await?;
+        let inbox = transport.open_log(topic, 0, reader.reopen()).await?;
         let (established, done) = oneshot::channel();
         let (shared, topic, backlog) = (self.shared().clone(), topic.clone(), backlog.clone());
         let task = LogTask::new(shared, topic, reader, inbox, backlog, hide_own, established);

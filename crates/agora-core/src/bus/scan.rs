@@ -55,7 +55,7 @@ pub(crate) struct Scan {
 
 impl Scan {
     pub(crate) async fn begin(bus: &Bus, topic: &TopicName, from: LogStart) -> Result<Self> {
-        let inbox = bus.shared().transport.open_log(topic, from).await?;
+        let inbox = bus.shared().transport.open_log(topic, 0, from).await?;
         let stream = bus.shared().stream_of(topic);
         let (inbound, read) = (Vec::new(), VecDeque::new());
         Ok(Self { topic: topic.clone(), stream, inbox, inbound, read, ended: false })
@@ -72,12 +72,12 @@ impl Scan {
                         let what = look(self.stream, &raw);
                         self.read.push_back(Peeked { lane: raw.lane, at, raw, what });
                     }
-                    FromLog::CaughtUp { .. } => {
+                    FromLog::CaughtUp => {
                         self.ended = true;
                         break;
                     }
                     FromLog::Interrupted => return Err(self.broken("the connection was interrupted")),
-                    FromLog::Beginning { .. } | FromLog::Trimmed { .. } => {}
+                    FromLog::Beginning | FromLog::Trimmed => {}
                 }
             }
         }

@@ -99,7 +99,7 @@ impl State {
             ResetTo::Earliest => first,
             ResetTo::Latest => end,
             ResetTo::Time(time) => records.at_time(time),
-            ResetTo::At(position) => u64::try_from(position.0).unwrap_or(u64::MAX).clamp(first, end),
+            ResetTo::At { position, .. } => u64::try_from(position.0).unwrap_or(u64::MAX).clamp(first, end),
         };
         let before = group.to_do(first, records);
         let after = end - to;

@@ -93,12 +93,12 @@ impl State {
             return Ok(true);
         };
         if std::mem::take(&mut reading.beginning) && log.first == 0 {
-            into.push(FromLog::Beginning { lane: 0 });
+            into.push(FromLog::Beginning);
             return Ok(true);
         }
         if reading.next < log.first {
             reading.next = log.first;
-            into.push(FromLog::Trimmed { lane: 0 });
+            into.push(FromLog::Trimmed);
             return Ok(true);
         }
         let stop = reading.anchor.unwrap_or(u64::MAX);
@@ -115,14 +115,14 @@ impl State {
         if reading.anchor.is_some_and(|anchor| reading.next >= anchor) {
             reading.anchor = None;
             reading.caught_up = true;
-            into.push(FromLog::CaughtUp { lane: 0 });
+            into.push(FromLog::CaughtUp);
             return Ok(true);
         }
         if read > 0 {
             reading.caught_up = false;
         } else if !reading.caught_up {
             reading.caught_up = true;
-            into.push(FromLog::CaughtUp { lane: 0 });
+            into.push(FromLog::CaughtUp);
             return Ok(true);
         }
         Ok(read > 0)

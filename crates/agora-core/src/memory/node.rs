@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
     Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
-    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind,
-    TopicSpec, Transport,
+    Hint, Inbox, Link, LogInbox, LogStart, ONE_LANE, OutFrame, Outcome, PublishFailed, Support, TopicInfo,
+    TopicKind, TopicSpec, Transport, check_only_lane,
 };
 
 pub(super) const NO_LOG: &str =
@@ -50,6 +50,7 @@ impl MemoryTransport {
             log: kept,
             group,
             group_on_batch: group,
+            lanes: Support::No { instead: ONE_LANE },
             group_order: match state.config.groups {
                 GroupStyle::Leases => GroupOrder::Key,
                 GroupStyle::Lanes => GroupOrder::Lane,
@@ -85,7 +86,7 @@ impl Transport for MemoryTransport {
         let mut state = self.shared.lock();
         let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
         state.logs.open(&cluster, topic).map_err(|error| error.operation("open"))?;
-        Ok(TopicInfo { lanes: 1 })
+        Ok(TopicInfo::one_lane())
     }
 
     /// Sends at once, not when the future is polled: the order of the calls is the order of the frames.
@@ -119,11 +120,12 @@ impl Transport for MemoryTransport {
         Ok(Box::new(MemoryInbox::new(Arc::clone(&self.shared), id, wake)))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
         if self.capabilities.log != Support::Yes {
             let error = Error::unsupported("this space has no log topics", NO_LOG).operation("open_log");
             return Err(named(error).context("topic", topic));
         }
+        check_only_lane(lane).map_err(|error| named(error).operation("open_log"))?;
         let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, topic, &from);
         Ok(Box::new(opened.map_err(|error| error.operation("open_log"))?))
     }

@@ -17,9 +17,9 @@ async fn read(inbox: &mut Box<dyn LogInbox>) -> Vec<String> {
     }
     let told = |from: &FromLog| match from {
         FromLog::Record { raw, .. } => String::from_utf8(raw.payload.to_vec()).unwrap(),
-        FromLog::Trimmed { .. } => "trimmed".to_owned(),
-        FromLog::Beginning { .. } => "beginning".to_owned(),
-        FromLog::CaughtUp { .. } => "caught up".to_owned(),
+        FromLog::Trimmed => "trimmed".to_owned(),
+        FromLog::Beginning => "beginning".to_owned(),
+        FromLog::CaughtUp => "caught up".to_owned(),
         FromLog::Interrupted => "interrupted".to_owned(),
     };
     into.iter().map(told).collect()
@@ -32,12 +32,12 @@ async fn records_leave_by_their_age() {
     let a = connect(&space, "a");
     a.open(&kept_for(Some(HOUR))).await.unwrap();
     let mut group = join(&a).await;
-    let mut early = a.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut early = a.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     publish_keyed(&a, &["1"]).await;
     tokio::time::advance(HOUR / 2).await;
     publish_keyed(&a, &["2"]).await;
     tokio::time::advance(HOUR / 2 - Duration::from_secs(1)).await;
-    let mut late = a.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut late = a.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     assert_eq!(read(&mut late).await, ["beginning", "1", "2", "caught up"]);
     tokio::time::advance(Duration::from_secs(1)).await;
     // The beginning was not told while it was there.
