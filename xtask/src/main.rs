@@ -46,7 +46,7 @@ enum Command {
     Conformance(conformance::Args),
     /// Break the engine on purpose, one patch at a time, and demand that a test notices
     Mutants(mutants::Args),
-    /// Start, end and list servers for people: NATS, Redis, Valkey
+    /// Start, end and list servers for people: NATS, Redis, Valkey, Kafka
     Services(services::Args),
     /// Measure
     Bench(bench::Args),

@@ -1,4 +1,4 @@
-//! `cargo xtask services`: NATS, Redis and Valkey on loopback, for people.
+//! `cargo xtask services`: NATS, Redis, Valkey and Kafka on loopback, for people.
 
 use crate::run::{self, Result};
 
@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// Start nats-server (4222), redis-server (6379) and valkey-server (6380) in the background
+    /// Start nats-server (4222), redis-server (6379), valkey-server (6380) and Kafka (9092) in the background
     Up,
     /// End those that `up` started
     Down,

@@ -76,6 +76,15 @@ fn project(artifacts: &[&str]) -> String {
     )
 }
 
+/// Puts a package of npm, and all that it needs, into `into`. `package` is `name@version`. Nothing of it is run.
+pub(crate) fn npm(package: &str, into: &Path) -> Result {
+    let mut command = Command::new("npm");
+    command.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--prefix"]);
+    run(command.arg(into).arg(package).current_dir(into)).map_err(|failure| {
+        Failure::new(format!("{failure}\nIt takes Node.js with npm (Debian: nodejs, npm)."))
+    })
+}
+
 /// The one file of this name beneath a directory, made executable.
 pub(crate) fn executable(beneath: &Path, name: &str) -> Result<PathBuf> {
     let found = search(beneath, name).doing(format_args!("search {}", beneath.display()))?;

@@ -9,8 +9,8 @@ use crate::failure::{Doing, Result};
 pub(crate) struct Guard(Child);
 
 impl Guard {
-    pub(crate) fn over(server: &Child) -> Result<Self> {
-        let script = format!("read -r _; kill -9 {}", server.id());
+    pub(crate) fn over(id: u32) -> Result<Self> {
+        let script = format!("read -r _; kill -9 {id}");
         let guard = Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())

@@ -24,7 +24,7 @@ mod wait;
 pub use endpoint::Endpoint;
 pub use failure::{Failure, Result};
 pub use find::Program;
-pub use kafka::{KafkaBroker, KafkaCluster, KafkaSetup, KafkaVersion};
+pub use kafka::{KafkaBroker, KafkaCluster, KafkaPapers, KafkaSetup, KafkaVersion};
 pub use nats::{NatsCluster, NatsServer};
 pub use ports::free_port;
 pub use process::Process;

@@ -138,7 +138,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .doing(format_args!("start {}", self.found.path.display()))?;
-        self.running = Some(Running { _guard: Guard::over(&child)?, child });
+        self.running = Some(Running { _guard: Guard::over(child.id())?, child });
         Ok(())
     }
 

@@ -56,6 +56,7 @@ async fn an_endpoint_is_the_server_that_is_named_or_one_of_its_own_and_hides_its
     for (endpoint, variable) in [
         (Endpoint::nats().await.unwrap(), endpoint::NATS_URL),
         (Endpoint::redis().await.unwrap(), endpoint::REDIS_URL),
+        (Endpoint::kafka().await.unwrap(), endpoint::KAFKA_URL),
     ] {
         match std::env::var(variable) {
             Ok(url) => assert_eq!(endpoint.url(), url),

@@ -9,7 +9,7 @@ use agora_testbed::{Program, free_port};
 #[tokio::test]
 async fn they_come_up_once_and_are_ended_once_and_keep_their_data() {
     let directory = services::directory().with_file_name(format!("up-{}", std::process::id()));
-    for (name, program) in [("nats", Program::Nats), ("redis", Program::Redis), ("valkey", Program::Valkey)] {
+    for Service { name, program, .. } in services::USUAL {
         let service = Service { name, program, port: free_port().unwrap() };
         assert_eq!(service.running(&directory).unwrap(), None);
         assert!(service.up(&directory).await.unwrap());

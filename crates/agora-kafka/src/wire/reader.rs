@@ -36,11 +36,14 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S, flight: &Flight) -
             }
         }
         buffer.reserve(STEP_BYTES);
-        match stream.read_buf(&mut buffer).await {
-            Ok(0) => return socket::closed(answered),
-            Ok(_) => {}
-            Err(cause) => return socket::broken(cause),
-        }
+        let over = match stream.read_buf(&mut buffer).await {
+            Ok(0) => socket::closed(answered),
+            Ok(_) => continue,
+            Err(cause) => socket::broken(cause),
+        };
+        // A broker that refuses says so, and closes the connection: whoever got that answer knows better why it is over.
+        tokio::task::yield_now().await;
+        return over;
     }
 }
 

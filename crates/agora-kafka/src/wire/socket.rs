@@ -119,8 +119,8 @@ pub(super) fn closed(answered: u64) -> Error {
         0 => error(ErrorKind::Unreachable, "the broker closed the connection before it said anything")
             .help("does it want TLS on this port? Then set `kafka.tls`"),
         // A broker tells its versions to everybody, and closes the connection of a stranger who asks more.
-        1 => error(ErrorKind::Unreachable, "the broker closed the connection at the first request")
-            .help("does it want credentials on this port? Then set `kafka.user` and `kafka.password_file`"),
+        1 => error(ErrorKind::Unreachable, "the broker closed the connection at the first request: it may want credentials")
+            .help("set `kafka.user` and `kafka.password_file`, or name the port of a listener that lets everybody in"),
         _ => error(ErrorKind::Unreachable, "the broker closed the connection"),
     }
 }

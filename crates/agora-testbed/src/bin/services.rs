@@ -79,8 +79,11 @@ fn fetch() -> Result {
     for program in Program::ALL {
         let found = program.find()?;
         let (major, minor) = found.version;
-        println!("{:<14} {major}.{minor:<4} {}", program.file(), found.path.display());
+        println!("{:<21} {major}.{minor:<4} {}", program.file(), found.path.display());
     }
-    println!("{:<14} {:<6} {}", "nats-py", "", clients::nats_py()?.display());
+    let nats = ("nats-py", clients::nats_py()?);
+    for (name, path) in clients::kafka::fetch()?.into_iter().chain([nats]) {
+        println!("{name:<21} {:<6} {}", "", path.display());
+    }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! One broker.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use super::ask::{self, KafkaTopic};
-use super::{KafkaSetup, install::KafkaVersion};
+use super::{KafkaPapers, KafkaSetup, KafkaVersion};
 use crate::failure::{Failure, Result};
 use crate::process::Process;
 use crate::proxy::Proxy;
@@ -15,6 +16,15 @@ pub struct KafkaBroker {
     pub(super) process: Process,
     /// One for each link.
     pub(super) proxies: Vec<Proxy>,
+    pub(super) access: Option<Access>,
+}
+
+/// How to come in where a name and a password are asked for.
+#[derive(Debug)]
+pub(super) struct Access {
+    pub(super) tls_port: u16,
+    pub(super) plain_port: u16,
+    pub(super) papers: Arc<KafkaPapers>,
 }
 
 impl KafkaBroker {
@@ -42,6 +52,16 @@ impl KafkaBroker {
         KafkaSetup::new().version(version).start().await
     }
 
+    /// One that also has listeners that ask for a name and a password: [`tls_address`](Self::tls_address),
+    /// [`sasl_address`](Self::sasl_address). They let in [`USER`](super::USER) with [`PASSWORD`](super::PASSWORD), by
+    /// SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN. The one that lets everybody in remains.
+    ///
+    /// # Errors
+    /// As [`start`](KafkaBroker::start).
+    pub async fn secured() -> Result<Self> {
+        KafkaSetup::new().secured().start().await
+    }
+
     /// `kafka://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("kafka://{}", self.address())
@@ -50,6 +70,42 @@ impl KafkaBroker {
     /// `127.0.0.1:PORT`, as clients of Kafka take it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port())
+    }
+
+    /// Where the listener with TLS and passwords is (`SASL_SSL`).
+    ///
+    /// # Panics
+    /// Where the broker is not [`secured`](KafkaBroker::secured).
+    pub fn tls_address(&self) -> String {
+        format!("127.0.0.1:{}", self.tls_port())
+    }
+
+    /// Its port, for a [`Proxy`] before it.
+    ///
+    /// # Panics
+    /// As [`tls_address`](Self::tls_address).
+    pub fn tls_port(&self) -> u16 {
+        self.access().tls_port
+    }
+
+    /// Where the listener with passwords and without TLS is (`SASL_PLAINTEXT`).
+    ///
+    /// # Panics
+    /// As [`tls_address`](Self::tls_address).
+    pub fn sasl_address(&self) -> String {
+        format!("127.0.0.1:{}", self.access().plain_port)
+    }
+
+    /// What its clients need: certificates and the password, as files.
+    ///
+    /// # Panics
+    /// As [`tls_address`](Self::tls_address).
+    pub fn papers(&self) -> &KafkaPapers {
+        &self.access().papers
+    }
+
+    fn access(&self) -> &Access {
+        self.access.as_ref().expect("a broker that was made `secured`")
     }
 
     /// The proxy of a link before this broker, to be cut, slowed or reset.

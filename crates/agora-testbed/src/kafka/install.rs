@@ -17,7 +17,7 @@ pub const KAFKA_HOME: &str = "KAFKA_HOME";
 /// Kafka 4 needs it.
 const JAVA_LEAST: u32 = 17;
 /// Kafka brings no logger that writes.
-const LOGGER: &str = "org.slf4j:slf4j-simple:1.7.36";
+pub(crate) const LOGGER: &str = "org.slf4j:slf4j-simple:1.7.36";
 
 /// A line of Kafka that tests run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +106,7 @@ pub(crate) fn java() -> Result<&'static Java> {
     FOUND.get_or_init(find_java).as_ref().ok_or_else(|| {
         let what = "there is no Java of at least";
         Failure::new(format!(
-            "{what} {JAVA_LEAST} in JAVA_HOME or on the PATH (Debian: openjdk-17-jre-headless)"
+            "{what} {JAVA_LEAST} in JAVA_HOME or on the PATH (Debian: default-jre-headless)"
         ))
     })
 }
@@ -137,6 +137,23 @@ mod tests {
         assert_eq!(version_of("kafka_2.13-4.1.1.jar"), Some((4, 1)));
         assert_eq!(version_of("kafka_2.13-3.9.1.jar"), Some((3, 9)));
         assert_eq!(version_of("kafka-clients-4.1.1.jar"), None);
+    }
+
+    #[test]
+    fn an_installed_kafka_is_known_by_its_script_and_its_jars() {
+        let home = cache::data("kafka-home").unwrap();
+        for directory in ["bin", "libs"] {
+            std::fs::create_dir_all(home.join(directory)).unwrap();
+        }
+        let script = home.join("bin").join(SCRIPT);
+        std::fs::write(&script, "").unwrap();
+        assert!(beside(&script).is_none(), "it has no jars");
+        std::fs::write(home.join("libs/kafka_2.13-4.2.0.jar"), "").unwrap();
+        let found = beside(&script).unwrap();
+        assert_eq!(found.version, (4, 2));
+        let libs = home.canonicalize().unwrap().join("libs/*");
+        assert_eq!(found.env, [("CLASSPATH", libs.into_os_string())]);
+        std::fs::remove_dir_all(home).unwrap();
     }
 
     #[test]

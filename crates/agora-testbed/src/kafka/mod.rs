@@ -7,6 +7,7 @@ mod ask;
 mod broker;
 mod cluster;
 pub(crate) mod install;
+mod papers;
 mod ready;
 mod settings;
 mod setup;
@@ -25,6 +26,7 @@ pub use ask::{KafkaPartition, KafkaTopic};
 pub use broker::KafkaBroker;
 pub use cluster::KafkaCluster;
 pub use install::{KAFKA_HOME, KafkaVersion};
+pub use papers::KafkaPapers;
 pub use setup::KafkaSetup;
 
 /// Who is known to every broker that is asked for a password.
@@ -40,7 +42,7 @@ pub(crate) const HELLO: Hello = Hello {
 };
 
 /// Options of Java for every program of Kafka: small, and quick to start.
-const JAVA: [&str; 10] = [
+pub(crate) const JAVA: [&str; 10] = [
     "-Xmx400m",
     "-XX:+UseSerialGC",
     // Compiling well takes a second of two processors at the start, and pays off only later.
@@ -56,7 +58,7 @@ const JAVA: [&str; 10] = [
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaConfig=warn",
 ];
 
-/// Formats a node's data where they are new, writes its configuration beside them, and gives what starts it.
+/// Formats a node's data where there are none, writes its configuration beside them, and gives what starts it.
 fn arguments(
     found: &Found,
     data: &Path,
@@ -67,16 +69,18 @@ fn arguments(
     let ready = Ready::of(found)?;
     ready.format(node.id, data)?;
     let file = data.join("server.properties");
-    std::fs::write(&file, settings::properties(node, data, None, more)).doing("write a configuration")?;
+    std::fs::write(&file, settings::properties(node, data, more)).doing("write a configuration")?;
     let java = JAVA.iter().filter(|option| !(for_speed && option.starts_with("-XX:Tiered")));
     let classes = format!("-XX:SharedArchiveFile={}", ready.classes().display());
     let words = java.map(|option| (*option).to_owned());
     Ok(words.chain([classes, ready::SERVER.to_owned(), file.display().to_string()]).collect())
 }
 
-/// A broker for people, on this port: what `cargo xtask services` starts.
+/// A broker for people, on this port: what `cargo xtask services` starts. Topics are made by being named, as clients of
+/// Kafka expect.
 pub(crate) fn service(found: &Found, data: &Path, port: u16) -> Result<Vec<String>> {
-    let node = Node { id: 0, port, controllers: vec![crate::ports::free_port()?], links: Vec::new() };
+    let node =
+        Node { id: 0, port, controllers: vec![crate::ports::free_port()?], secured: None, links: Vec::new() };
     let more = BTreeMap::from([("auto.create.topics.enable".to_owned(), "true".to_owned())]);
     arguments(found, data, &node, false, &more)
 }

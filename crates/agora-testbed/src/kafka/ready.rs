@@ -50,7 +50,7 @@ impl Ready {
         self.0.join("classes.jsa")
     }
 
-    /// Formats the data of a node, which must be new.
+    /// Formats the data of a node, unless there is some: a directory that gets another identity loses its partitions.
     pub(super) fn format(&self, node: usize, data: &Path) -> Result {
         format(&self.0.join(CHECKPOINT), node, data)
     }
@@ -60,9 +60,9 @@ fn make(found: &Found, into: &Path) -> Result {
     let scratch = into.join("scratch");
     std::fs::create_dir_all(&scratch).doing("make a directory")?;
     let port = free_port()?;
-    let node = Node { id: 0, port, controllers: vec![free_port()?], links: Vec::new() };
+    let node = Node { id: 0, port, controllers: vec![free_port()?], secured: None, links: Vec::new() };
     let file = scratch.join("server.properties");
-    let text = properties(&node, &scratch, None, &std::collections::BTreeMap::new());
+    let text = properties(&node, &scratch, &std::collections::BTreeMap::new());
     std::fs::write(&file, text).doing("write a configuration")?;
 
     let mut tool = java(found);
@@ -82,7 +82,7 @@ fn make(found: &Found, into: &Path) -> Result {
     let log = std::fs::File::create(scratch.join("server.log")).doing("make a log")?;
     server.arg(SERVER).arg(&file).stdin(Stdio::null()).stderr(log.try_clone().doing("open a log")?);
     let mut child = server.stdout(log).spawn().doing("start Java")?;
-    let guard = Guard::over(&child)?;
+    let guard = Guard::over(child.id())?;
     let served = serve_once(&mut child, port);
     drop(guard);
     let _ = child.kill();
@@ -139,8 +139,12 @@ fn is_answered(port: u16) -> bool {
 /// What `StorageTool` would write, from what it wrote once.
 fn format(checkpoint: &Path, node: usize, data: &Path) -> Result {
     let log = data.join("log");
+    let meta = log.join("meta.properties");
+    if meta.exists() {
+        return Ok(());
+    }
     std::fs::create_dir_all(&log).doing(format_args!("make {}", log.display()))?;
     std::fs::copy(checkpoint, log.join(CHECKPOINT)).doing("format a node")?;
-    let meta = format!("version=1\ncluster.id={CLUSTER}\nnode.id={node}\n");
-    std::fs::write(log.join("meta.properties"), meta).doing("format a node")
+    let text = format!("version=1\ncluster.id={CLUSTER}\nnode.id={node}\n");
+    std::fs::write(meta, text).doing("format a node")
 }

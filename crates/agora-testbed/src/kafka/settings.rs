@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::{PASSWORD, USER};
 
 /// The listener of clients and of the other brokers, in plain text.
 const PLAIN: &str = "PLAINTEXT";
 /// That of the controllers.
 const CONTROLLER: &str = "CONTROLLER";
+/// Those that ask for a password: each is named after its protocol.
+const SASL: [&str; 2] = ["SASL_SSL", "SASL_PLAINTEXT"];
 
 /// One node: a broker and a controller in one process.
 #[derive(Clone, Debug)]
@@ -18,8 +22,23 @@ pub(super) struct Node {
     pub(super) port: u16,
     /// Where controllers connect, for every node from the first.
     pub(super) controllers: Vec<u16>,
+    /// Where clients connect that say who they are.
+    pub(super) secured: Option<Secured>,
     /// For every link: where this broker listens, and what it tells clients of the link instead.
     pub(super) links: Vec<(u16, u16)>,
+}
+
+/// The listeners of a node that ask for a name and a password.
+#[derive(Clone, Debug)]
+pub(super) struct Secured {
+    /// The one with TLS.
+    pub(super) tls_port: u16,
+    /// The one in plain text.
+    pub(super) plain_port: u16,
+    /// The broker's key and certificate.
+    pub(super) store: PathBuf,
+    /// Who may sign clients' certificates.
+    pub(super) ca: PathBuf,
 }
 
 /// How tests want a broker to be: quick to start, small, quick to notice who is gone. What is in braces depends on
@@ -57,12 +76,7 @@ const OF_TESTS: [(&str, &str); 21] = [
 ];
 
 /// The whole file. What `more` says wins, `listeners` and what goes with them included.
-pub(super) fn properties(
-    node: &Node,
-    data: &Path,
-    secured: Option<u16>,
-    more: &BTreeMap<String, String>,
-) -> String {
+pub(super) fn properties(node: &Node, data: &Path, more: &BTreeMap<String, String>) -> String {
     let nodes = node.controllers.len();
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for (key, value) in OF_TESTS {
@@ -75,7 +89,7 @@ pub(super) fn properties(
         };
         all.insert(key.into(), value);
     }
-    let listeners = Listeners::of(node, secured);
+    let listeners = Listeners::of(node);
     let voters = node.controllers.iter().enumerate();
     let voters = voters.map(|(at, port)| format!("{at}@127.0.0.1:{port}")).collect::<Vec<_>>();
     for (key, value) in [
@@ -88,12 +102,43 @@ pub(super) fn properties(
     ] {
         all.insert(key.into(), value);
     }
+    if let Some(secured) = &node.secured {
+        all.extend(access(secured));
+    }
     all.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
     all.iter().fold(String::new(), |mut text, (key, value)| {
         // A backslash would begin an escape.
         let _ = writeln!(text, "{key}={}", value.replace('\\', "\\\\"));
         text
     })
+}
+
+/// How the listeners that ask for a password know whom to let in. The passwords for SCRAM came with formatting.
+fn access(secured: &Secured) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<String, String> = [
+        ("sasl.enabled.mechanisms", "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN".to_owned()),
+        ("ssl.keystore.type", "PEM".to_owned()),
+        ("ssl.keystore.location", secured.store.display().to_string()),
+        ("ssl.truststore.type", "PEM".to_owned()),
+        ("ssl.truststore.location", secured.ca.display().to_string()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect();
+    let module = "org.apache.kafka.common.security";
+    for listener in SASL.map(str::to_lowercase) {
+        for scram in ["scram-sha-256", "scram-sha-512"] {
+            all.insert(
+                format!("listener.name.{listener}.{scram}.sasl.jaas.config"),
+                format!("{module}.scram.ScramLoginModule required;"),
+            );
+        }
+        all.insert(
+            format!("listener.name.{listener}.plain.sasl.jaas.config"),
+            format!("{module}.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";"),
+        );
+    }
+    all
 }
 
 #[derive(Default)]
@@ -104,7 +149,7 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn of(node: &Node, secured: Option<u16>) -> Self {
+    fn of(node: &Node) -> Self {
         let mut all = Self::default();
         all.add(PLAIN, PLAIN, node.port, Some(node.port));
         // Controllers are no business of clients.
@@ -112,8 +157,10 @@ impl Listeners {
         for (number, (port, told)) in node.links.iter().enumerate() {
             all.add(&format!("LINK{number}"), PLAIN, *port, Some(*told));
         }
-        if let Some(port) = secured {
-            all.add("SASL_SSL", "SASL_SSL", port, Some(port));
+        if let Some(secured) = &node.secured {
+            for (name, port) in [(SASL[0], secured.tls_port), (SASL[1], secured.plain_port)] {
+                all.add(name, name, port, Some(port));
+            }
         }
         all
     }
@@ -131,12 +178,13 @@ mod tests {
 
     fn lines(of: &Node, more: &[(&str, &str)]) -> Vec<String> {
         let more = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        properties(of, Path::new("/data"), None, &more).lines().map(str::to_owned).collect()
+        properties(of, Path::new("/data"), &more).lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn clients_of_a_link_are_told_the_proxy_and_not_the_broker() {
-        let node = Node { id: 1, port: 10, controllers: vec![20, 21, 22], links: vec![(30, 40)] };
+        let node =
+            Node { id: 1, port: 10, controllers: vec![20, 21, 22], secured: None, links: vec![(30, 40)] };
         let lines = lines(&node, &[]);
         let has = |line: &str| assert!(lines.iter().any(|found| found == line), "{line}: {lines:#?}");
         has("listeners=PLAINTEXT://127.0.0.1:10,CONTROLLER://127.0.0.1:21,LINK0://127.0.0.1:30");
@@ -148,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_a_test_asks_for_wins() {
-        let node = Node { id: 0, port: 10, controllers: vec![20], links: Vec::new() };
+        let node = Node { id: 0, port: 10, controllers: vec![20], secured: None, links: Vec::new() };
         let lines = lines(&node, &[("min.insync.replicas", "7")]);
         let set = lines.iter().filter(|line| line.starts_with("min.insync.replicas="));
         assert_eq!(set.collect::<Vec<_>>(), ["min.insync.replicas=7"]);

@@ -1,9 +1,11 @@
 //! How a broker or a cluster of a test is to be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::settings::Node;
-use super::{HELLO, KafkaBroker, KafkaCluster, KafkaVersion, arguments};
+use super::broker::Access;
+use super::settings::{Node, Secured};
+use super::{HELLO, KafkaBroker, KafkaCluster, KafkaPapers, KafkaVersion, arguments};
 use crate::failure::Result;
 use crate::find::Program;
 use crate::ports::free_port;
@@ -16,6 +18,7 @@ pub struct KafkaSetup {
     version: KafkaVersion,
     settings: BTreeMap<String, String>,
     links: usize,
+    is_secured: bool,
     for_speed: bool,
 }
 
@@ -47,6 +50,14 @@ impl KafkaSetup {
         self
     }
 
+    /// With two more listeners, which ask for a name and a password by SCRAM with SHA-256 or SHA-512, or PLAIN: one with
+    /// TLS, one without.
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        self.is_secured = true;
+        self
+    }
+
     /// For benchmarks: Java compiles as well as it can. The start takes half a second longer.
     #[must_use]
     pub fn for_speed(mut self) -> Self {
@@ -59,7 +70,7 @@ impl KafkaSetup {
     /// # Errors
     /// Where there is no Kafka or no Java, or it does not start with this.
     pub async fn start(self) -> Result<KafkaBroker> {
-        let mut broker = self.node(0, vec![free_port()?]).await?;
+        let mut broker = self.node(0, vec![free_port()?], self.papers()?).await?;
         broker.begin().await?;
         Ok(broker)
     }
@@ -70,9 +81,10 @@ impl KafkaSetup {
     /// As [`start`](KafkaSetup::start), or where they do not come together.
     pub async fn cluster(self, nodes: usize) -> Result<KafkaCluster> {
         let controllers: Vec<u16> = (0..nodes).map(|_| free_port()).collect::<Result<_>>()?;
+        let papers = self.papers()?;
         let mut all = Vec::new();
         for id in 0..nodes {
-            all.push(self.node(id, controllers.clone()).await?);
+            all.push(self.node(id, controllers.clone(), papers.clone()).await?);
         }
         // None of them answers before most of them are there.
         all.iter_mut().try_for_each(|node| node.spawn())?;
@@ -81,8 +93,20 @@ impl KafkaSetup {
         Ok(cluster)
     }
 
+    fn papers(&self) -> Result<Option<Arc<KafkaPapers>>> {
+        if !self.is_secured {
+            return Ok(None);
+        }
+        KafkaPapers::make().map(|papers| Some(Arc::new(papers)))
+    }
+
     /// One node, not started yet.
-    pub(super) async fn node(&self, id: usize, controllers: Vec<u16>) -> Result<KafkaBroker> {
+    async fn node(
+        &self,
+        id: usize,
+        controllers: Vec<u16>,
+        papers: Option<Arc<KafkaPapers>>,
+    ) -> Result<KafkaBroker> {
         let (found, port) = (Program::Kafka(self.version).find()?, free_port()?);
         let (mut links, mut proxies) = (Vec::new(), Vec::new());
         for _ in 0..self.links {
@@ -91,10 +115,24 @@ impl KafkaSetup {
             links.push((port, proxy.port()));
             proxies.push(proxy);
         }
-        let node = Node { id, port, controllers, links };
+        let secured = match &papers {
+            None => None,
+            Some(papers) => Some(Secured {
+                tls_port: free_port()?,
+                plain_port: free_port()?,
+                store: papers.broker_store(),
+                ca: papers.ca(),
+            }),
+        };
+        let access = secured.as_ref().zip(papers).map(|(secured, papers)| Access {
+            tls_port: secured.tls_port,
+            plain_port: secured.plain_port,
+            papers,
+        });
+        let node = Node { id, port, controllers, secured, links };
         let process = Process::new(found.clone(), port, HELLO, |data| {
             arguments(&found, data, &node, self.for_speed, &self.settings)
         })?;
-        Ok(KafkaBroker { process, proxies })
+        Ok(KafkaBroker { process, proxies, access })
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cache;
 use crate::failure::{Doing, Failure, Result};
 use crate::find::Program;
+use crate::kafka::KafkaVersion;
 use crate::process::Hello;
 use crate::{kafka, nats, redis};
 use note::Note;
@@ -40,10 +41,11 @@ pub struct Service {
 }
 
 /// The servers, on their usual ports; Valkey, whose usual port is that of Redis, on the next one.
-pub const USUAL: [Service; 3] = [
+pub const USUAL: [Service; 4] = [
     Service { name: "nats", program: Program::Nats, port: 4222 },
     Service { name: "redis", program: Program::Redis, port: 6379 },
     Service { name: "valkey", program: Program::Valkey, port: 6380 },
+    Service { name: "kafka", program: Program::Kafka(KafkaVersion::V4_1), port: 9092 },
 ];
 
 /// Where the usual ones are remembered: beneath the build directory.
@@ -54,7 +56,11 @@ pub fn directory() -> PathBuf {
 impl Service {
     /// How to reach it.
     pub fn url(&self) -> String {
-        let scheme = if self.program == Program::Nats { "nats" } else { "redis" };
+        let scheme = match self.program {
+            Program::Nats => "nats",
+            Program::Redis | Program::Valkey => "redis",
+            Program::Kafka(_) => "kafka",
+        };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 

@@ -1,5 +1,8 @@
 //! Clients of other makers and languages, for tests of what they read and write.
 
+pub mod kafka;
+mod running;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -7,6 +10,8 @@ use crate::cache;
 use crate::failure::Result;
 use crate::fetch;
 use crate::find::Program;
+
+pub use running::Client;
 
 const NATS_PY: &str = "nats-py==2.16.0";
 
