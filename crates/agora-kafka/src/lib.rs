@@ -15,4 +15,6 @@ pub mod names;
 #[doc(hidden)]
 pub mod plan;
 #[doc(hidden)]
+pub mod read;
+#[doc(hidden)]
 pub mod wire;

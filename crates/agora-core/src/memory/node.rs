@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, NodeName, SourceId, TopicName};
 use crate::transport::{
     Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
-    Hint, Inbox, Link, LogInbox, LogStart, ONE_LANE, OutFrame, Outcome, PublishFailed, Support, TopicInfo,
-    TopicKind, TopicSpec, Transport, check_only_lane,
+    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicKind,
+    TopicSpec, Transport,
 };
 
 pub(super) const NO_LOG: &str =
@@ -50,7 +50,7 @@ impl MemoryTransport {
             log: kept,
             group,
             group_on_batch: group,
-            lanes: Support::No { instead: ONE_LANE },
+            lanes: kept,
             group_order: match state.config.groups {
                 GroupStyle::Leases => GroupOrder::Key,
                 GroupStyle::Lanes => GroupOrder::Lane,
@@ -85,8 +85,7 @@ impl Transport for MemoryTransport {
         }
         let mut state = self.shared.lock();
         let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
-        state.logs.open(&cluster, topic).map_err(|error| error.operation("open"))?;
-        Ok(TopicInfo::one_lane())
+        state.logs.open(Instant::now(), &cluster, topic).map_err(|error| error.operation("open"))
     }
 
     /// Sends at once, not when the future is polled: the order of the calls is the order of the frames.
@@ -125,8 +124,7 @@ impl Transport for MemoryTransport {
             let error = Error::unsupported("this space has no log topics", NO_LOG).operation("open_log");
             return Err(named(error).context("topic", topic));
         }
-        check_only_lane(lane).map_err(|error| named(error).operation("open_log"))?;
-        let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, topic, &from);
+        let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, (topic, lane), &from);
         Ok(Box::new(opened.map_err(|error| error.operation("open_log"))?))
     }
 

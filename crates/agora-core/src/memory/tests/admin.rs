@@ -40,8 +40,8 @@ async fn logs_are_made_and_listed() {
     assert!(elsewhere.admin().unwrap().topics().await.unwrap().is_empty());
     assert_eq!(kind(admin.create_topic(&TopicSpec::log(topic())).await), ErrorKind::Conflict);
     let new = TopicName::new("new").unwrap();
-    let lanes = TopicSettings { lanes: Some(4), ..TopicSettings::LOG };
-    for refused in [TopicSpec { name: new.clone(), settings: lanes }, TopicSpec::live(new)] {
+    let replicas = TopicSettings { replicas: Some(2), ..TopicSettings::LOG };
+    for refused in [TopicSpec { name: new.clone(), settings: replicas }, TopicSpec::live(new)] {
         assert_eq!(kind(admin.create_topic(&refused).await), ErrorKind::Unsupported);
     }
 }

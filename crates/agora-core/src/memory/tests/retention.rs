@@ -79,15 +79,16 @@ async fn wire_and_retention_must_agree() {
     }
 }
 
-/// A space has one lane and one server.
+/// A space has one server; a log has the lanes that it was made with, and what is asked for later changes nothing.
 #[tokio::test(start_paused = true)]
-async fn several_lanes_or_servers_are_refused() {
+async fn several_servers_are_refused_and_lanes_are_kept() {
     let a = connect(&Space::default(), "a");
     let log = TopicSettings::LOG;
-    for settings in [TopicSettings { lanes: Some(2), ..log }, TopicSettings { replicas: Some(3), ..log }] {
-        let error = a.open(&TopicSpec { name: topic(), settings }).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let open = async |settings| a.open(&TopicSpec { name: topic(), settings }).await;
+    let error = open(TopicSettings { replicas: Some(3), ..log }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    for lanes in [Some(3), Some(1), None, Some(7)] {
+        let settings = TopicSettings { lanes, replicas: Some(1), ..log };
+        assert_eq!(open(settings).await.unwrap().lanes(), 3);
     }
-    let one = TopicSettings { lanes: Some(1), replicas: Some(1), ..log };
-    a.open(&TopicSpec { name: topic(), settings: one }).await.unwrap();
 }
