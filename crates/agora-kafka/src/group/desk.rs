@@ -133,9 +133,9 @@ impl Desk {
         self.notices = VecDeque::from([FromGroup::Interrupted]);
     }
 
-    /// Is it to be joined anew?
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.is_interrupted
+    /// Is it over, or to be joined anew?
+    pub(super) fn is_over(&self) -> bool {
+        self.is_interrupted || self.ended.is_some()
     }
 
     /// It is over, for this reason.
@@ -150,9 +150,17 @@ impl Desk {
     }
 
     /// Something of a lane was read; of an earlier time of it, that is worth nothing.
-    pub(super) fn find(&mut self, lane: u32, serial: u64, found: impl IntoIterator<Item = Found>) {
+    pub(super) fn find(&mut self, lane: u32, serial: u64, found: Found) {
         if let Some(lane) = self.lanes.get_mut(&lane).filter(|lane| lane.serial() == serial) {
-            found.into_iter().for_each(|found| lane.find(found));
+            lane.find(found);
+        }
+    }
+
+    /// A lane was read up to there, be it records or not.
+    pub(super) fn pass(&mut self, now: Instant, lane: u32, serial: u64, end: u64) {
+        let lane = self.lanes.get_mut(&lane).filter(|lane| lane.serial() == serial);
+        if lane.is_some_and(|lane| lane.pass(end)) {
+            self.unsaved_since.get_or_insert(now);
         }
     }
 

@@ -10,68 +10,58 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::desk::{Desk, Settled};
-use super::lane::Found;
+use super::reading::Readers;
 use crate::brokers::Brokers;
 use crate::error::{closed, error};
 
-/// What the inbox, the task and the readers of a member share.
+/// What the inbox and the task of a member share.
 pub(super) struct Shared {
     brokers: Arc<Brokers>,
-    desk: Mutex<Desk>,
+    state: Mutex<State>,
     /// There is something to receive.
-    received: Notify,
+    pub(super) received: Arc<Notify>,
     /// There is something to commit, or to end.
     pub(super) changed: Notify,
-    /// There is room to read on.
-    room: Notify,
+}
+
+/// What a member has before it, and where that comes from.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) desk: Desk,
+    pub(super) readers: Readers,
 }
 
 impl Shared {
     pub(super) fn new(brokers: Arc<Brokers>) -> Self {
-        Self {
-            brokers,
-            desk: Mutex::default(),
-            received: Notify::new(),
-            changed: Notify::new(),
-            room: Notify::new(),
-        }
+        Self { brokers, state: Mutex::default(), received: Arc::default(), changed: Notify::new() }
     }
 
-    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whoever receives looks again.
     pub(super) fn tell(&self) {
         self.received.notify_one();
     }
+}
 
-    /// Something of a lane was read.
-    pub(super) fn find(&self, lane: u32, serial: u64, found: Vec<Found>) {
-        if !found.is_empty() {
-            self.desk().find(lane, serial, found);
-            self.tell();
-        }
-    }
-
-    /// Waits until less than this was read of a lane and not given out. `false`: it is not this member's any more.
-    pub(super) async fn has_room(&self, lane: u32, serial: u64, ahead_max: usize) -> bool {
+impl State {
+    /// Gives out what there is: what a member is to be told, and at most so many records.
+    fn give(&mut self, records_max: usize, into: &mut Vec<FromGroup>) -> Result<()> {
+        let now = Instant::now();
+        let mut left = records_max;
         loop {
-            let mut room = std::pin::pin!(self.room.notified());
-            room.as_mut().enable();
-            match self.desk().ahead(lane, serial) {
-                None => return false,
-                Some(ahead) if ahead < ahead_max => return true,
-                Some(_) => {}
+            left -= self.desk.give(now, left, into)?;
+            if left == 0 {
+                return Ok(());
             }
-            room.await;
+            match self.readers.fill(now, &mut self.desk, left) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(why) => self.desk.end(why),
+            }
         }
-    }
-
-    /// What the log was is not what it is: the group is to be joined anew.
-    pub(super) fn interrupt(&self) {
-        self.desk().interrupt();
-        self.tell();
     }
 }
 
@@ -103,11 +93,8 @@ impl GroupInbox for KafkaGroupInbox {
             if self.shared.brokers.is_closed() {
                 return Err(closed().operation("recv"));
             }
-            let given = self.shared.desk().give(Instant::now(), records_max, into);
-            let given = given.map_err(|error| error.operation("recv"))?;
-            if given > 0 {
-                self.shared.room.notify_waiters();
-            }
+            let given = self.shared.state().give(records_max, into);
+            given.or_else(|error| if into.len() > before { Ok(()) } else { Err(error.operation("recv")) })?;
             // What was drawn may have to be committed before it is given out, or soon.
             self.shared.changed.notify_one();
             if into.len() > before {
@@ -126,7 +113,7 @@ impl GroupInbox for KafkaGroupInbox {
         if self.shared.brokers.is_closed() {
             return Box::pin(std::future::ready(Err(closed().operation("settle"))));
         }
-        let settled = self.shared.desk().settle(Instant::now(), token, how);
+        let settled = self.shared.state().desk.settle(Instant::now(), token, how);
         if how == Settle::Release {
             self.shared.tell();
         }

@@ -20,11 +20,14 @@ pub(super) enum Found {
         at: u64,
         raw: Raw,
     },
-    /// What was to come next, up to this place, is gone. `None`: the log ends before the place where the group stands.
+    /// What was to come next, up to this place, is gone.
     Trimmed {
         from: u64,
         to: u64,
-        is_rewound: bool,
+    },
+    /// The log was rewound, and is read from here on.
+    Rewound {
+        to: u64,
     },
 }
 
@@ -112,6 +115,18 @@ impl Lane {
         self.found.push_back(found);
     }
 
+    /// The lane was read up to there. Where nothing is open, the group has done it: marks of transactions, and what
+    /// compaction has removed, are nothing to be done. Answers whether that has changed anything.
+    pub(super) fn pass(&mut self, end: u64) -> bool {
+        let passes = self.found.is_empty() && self.signs.is_empty() && !self.is_returned && end > self.next;
+        if passes {
+            let wanted = self.wanted;
+            self.restart(end);
+            self.wanted = wanted;
+        }
+        passes
+    }
+
     /// How much was read and not given out.
     pub(super) fn ahead(&self) -> usize {
         self.found.len()
@@ -172,7 +187,14 @@ impl Lane {
             && let Some(found) = self.found.pop_front()
         {
             match found {
-                Found::Trimmed { from, to, is_rewound } => into.push(self.trim(from, to, is_rewound)),
+                Found::Trimmed { from, to } => into.push(self.trim(from, to)),
+                Found::Rewound { to } => {
+                    // What is noted is of records that are no more.
+                    self.done.clear();
+                    self.attempts.clear();
+                    self.restart(to);
+                    into.push(FromGroup::Trimmed { lane: self.number, records: None });
+                }
                 Found::Record { at, .. } if at < self.next => {}
                 Found::Record { at, raw } => {
                     if !self.has_room(at) {
@@ -229,20 +251,24 @@ impl Lane {
         into.push(FromGroup::Message { raw, at: Position(at.into()), token, attempt });
     }
 
-    /// Passes over what retention took, or what the log never had.
-    fn trim(&mut self, from: u64, to: u64, is_rewound: bool) -> FromGroup {
-        let gone = from..to.max(from);
-        let done = self.done.range(gone.clone()).count() as u64;
-        let records = (!is_rewound).then(|| to.saturating_sub(from).saturating_sub(done));
-        self.done.retain(|at| !is_rewound && !gone.contains(at));
-        self.attempts.retain(|at, _| !is_rewound && !gone.contains(at));
+    /// Passes over what retention took.
+    fn trim(&mut self, from: u64, to: u64) -> FromGroup {
+        let done = self.done.range(from..to.max(from)).count() as u64;
+        let records = Some(to.saturating_sub(from).saturating_sub(done));
         if self.signs.is_empty() {
-            self.offsets.begin(to);
-            self.next = to;
-            self.version += 1;
-            self.wanted = self.version;
+            self.restart(to);
         }
         FromGroup::Trimmed { lane: self.number, records }
+    }
+
+    /// Goes on elsewhere: nothing is open. That is committed at once, so that it is told once.
+    fn restart(&mut self, at: u64) {
+        self.offsets.begin(at);
+        self.next = at;
+        self.done = self.done.split_off(&at);
+        self.attempts = self.attempts.split_off(&at);
+        self.version += 1;
+        self.wanted = self.version;
     }
 
     /// The commit has moved, perhaps.

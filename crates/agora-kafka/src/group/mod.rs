@@ -4,7 +4,7 @@
 //!   GroupInbox            task               Coordinator
 //!   recv, settle  <-->  [ desk ]  <--->  member (pure)  <-- join, sync, heartbeat, leave
 //!                          ^  |               |
-//!                 readers -+  +-- commit ---> lead: assign, protocol
+//!                 reading -+  +-- commit ---> lead: assign, protocol
 //! ```
 //!
 //! [`member`] is the life of a member, [`lane`] what it knows of a lane, [`notes`] what stands beside a commit,
@@ -45,6 +45,7 @@ use tokio::time::Instant;
 
 use crate::brokers::Brokers;
 use crate::error::error;
+use crate::read::Hub;
 use calls::Place;
 use inbox::{KafkaGroupInbox, Shared};
 use member::{Member, Terms};
@@ -78,7 +79,7 @@ pub struct Entry {
 ///
 /// # Cancel safety
 /// Dropped before it returns, where a new group begins may have been committed; nobody is a member.
-pub async fn join(brokers: &Arc<Brokers>, entry: Entry) -> Result<Box<dyn GroupInbox>> {
+pub async fn join(brokers: &Arc<Brokers>, hub: &Arc<Hub>, entry: Entry) -> Result<Box<dyn GroupInbox>> {
     let Entry { group, topic, spec, session_timeout, instance } = entry;
     let instance = instance.map(|instance| format!("{instance}.{topic}"));
     if instance.as_ref().is_some_and(|instance| instance.len() > INSTANCE_BYTES_MAX) {
@@ -107,6 +108,6 @@ pub async fn join(brokers: &Arc<Brokers>, entry: Entry) -> Result<Box<dyn GroupI
     let shared = Arc::new(Shared::new(Arc::clone(brokers)));
     let (leave, leaving) = mpsc::channel(1);
     let member = Member::new(Instant::now(), terms);
-    tokio::spawn(Task::new(place, Arc::clone(&shared), member, starts, leaving).run());
+    tokio::spawn(Task::new(place, Arc::clone(&shared), Arc::clone(hub), member, starts, leaving).run());
     Ok(Box::new(KafkaGroupInbox::new(shared, patience, leave)))
 }

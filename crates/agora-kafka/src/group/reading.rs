@@ -1,142 +1,102 @@
-//! Reads one lane for a member of a group, as far ahead as there is room.
+//! The readers of a member's lanes, and what becomes of what they say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use agora_core::transport::Raw;
-use agora_core::{ErrorKind, Result};
-use bytes::{Buf, Bytes};
-use kafka_protocol::ResponseError as Code;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::{BrokerId, FetchRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
-use kafka_protocol::records::RecordBatchDecoder;
-use tokio::time::{Instant, sleep};
+use agora_core::Result;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::inbox::Shared;
+use super::desk::Desk;
 use super::lane::Found;
-use super::standing::log_range;
-use crate::brokers::{Brokers, Line, Target};
-use crate::error::{Refusal, odd};
+use crate::read::{FromLane, Hub, Lane};
 
-/// How many records of a lane are read ahead.
-const AHEAD: usize = 1000;
-/// How long a fetch waits for records, and how long its answer may take besides.
-const WAIT: Duration = Duration::from_millis(500);
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
-/// The pause after something failed.
-const PAUSE: Duration = Duration::from_millis(200);
-const BYTES: i32 = 1 << 20;
+/// The most records that are taken from one reader at once: the others are read too.
+const AT_ONCE_MAX: usize = 256;
 
-/// Which lane, in which of the times that it was this member's.
-pub(super) struct Lane {
-    pub(super) topic: String,
-    pub(super) number: u32,
-    pub(super) serial: u64,
-    pub(super) next: u64,
+/// The readers of a member's lanes.
+#[derive(Default)]
+pub(super) struct Readers {
+    lanes: BTreeMap<u32, Reader>,
+    /// A lane that ends before the place where the group stands, and in which of its times.
+    beyond: Vec<(u32, u64)>,
+    read: Vec<FromLane>,
 }
 
-/// Reads until the lane is not this member's any more.
-pub(super) async fn read(brokers: Arc<Brokers>, shared: Arc<Shared>, mut lane: Lane) {
-    let line = brokers.line("reads for a group");
-    let mut is_begun = false;
-    loop {
-        if !shared.has_room(lane.number, lane.serial, AHEAD).await {
-            return;
-        }
-        match fetch(&line, &lane).await {
-            Ok(Fetched::Records(records)) => {
-                is_begun = true;
-                if let Some((last, _)) = records.last() {
-                    lane.next = last.saturating_add(1);
-                }
-                let found = records.into_iter().map(|(at, raw)| Found::Record { at, raw });
-                shared.find(lane.number, lane.serial, found.collect());
-            }
-            Ok(Fetched::OutOfRange(first, end)) => {
-                let is_rewound = lane.next > end;
-                if is_rewound && is_begun {
-                    shared.interrupt();
-                    return;
-                }
-                let to = if is_rewound { end } else { first };
-                let found = Found::Trimmed { from: lane.next, to, is_rewound };
-                lane.next = to;
-                shared.find(lane.number, lane.serial, vec![found]);
-            }
-            Err(error) if error.kind() == ErrorKind::Closed => return,
-            Err(error) => {
-                tracing::debug!(topic = %lane.topic, lane = lane.number, %error, "not read for a group");
-                sleep(PAUSE).await;
-            }
-        }
+struct Reader {
+    serial: u64,
+    /// It has said something.
+    is_begun: bool,
+    /// Nothing comes any more.
+    is_over: bool,
+    lane: Lane,
+}
+
+impl Readers {
+    /// Reads a lane from there on.
+    pub(super) fn open(
+        &mut self,
+        hub: &Hub,
+        topic: &str,
+        bell: &Arc<Notify>,
+        (lane, serial, from): (u32, u64, u64),
+    ) {
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let reader = hub.lane(topic, lane, from, bell);
+        self.lanes.insert(lane, Reader { serial, is_begun: false, is_over: false, lane: reader });
     }
-}
 
-enum Fetched {
-    Records(Vec<(u64, Raw)>),
-    OutOfRange(u64, u64),
-}
-
-async fn fetch(line: &Line, lane: &Lane) -> Result<Fetched> {
-    let partition = i32::try_from(lane.number).unwrap_or(i32::MAX);
-    let one = FetchPartition::default()
-        .with_partition(partition)
-        .with_current_leader_epoch(-1)
-        .with_fetch_offset(i64::try_from(lane.next).unwrap_or(i64::MAX))
-        .with_partition_max_bytes(BYTES);
-    let of = FetchTopic::default()
-        .with_topic(TopicName(StrBytes::from_string(lane.topic.clone())))
-        .with_partitions(vec![one]);
-    let request = FetchRequest::default()
-        .with_replica_id(BrokerId(-1))
-        .with_max_wait_ms(WAIT.as_millis() as i32)
-        .with_min_bytes(1)
-        .with_max_bytes(BYTES)
-        .with_isolation_level(1)
-        .with_session_epoch(-1)
-        .with_topics(vec![of]);
-    let target = Target::Leader(&lane.topic, partition);
-    let answer = line.call(target, &request, Instant::now() + WAIT + ANSWER_WAIT).await?;
-    let of = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
-    let of = of.ok_or_else(|| odd("nothing is said of the partition"))?;
-    if let Err(refusal) = Refusal::check(of.error_code) {
-        line.brokers().cure(target, &refusal);
-        if refusal.code == Code::OffsetOutOfRange {
-            let (first, end) = log_range(line, &lane.topic, partition, Instant::now() + ANSWER_WAIT).await?;
-            return Ok(Fetched::OutOfRange(first, end));
-        }
-        return Err(refusal.into_error());
+    /// Reads nothing any more.
+    pub(super) fn close(&mut self) {
+        self.lanes.clear();
+        self.beyond.clear();
     }
-    let mut bytes = of.records.unwrap_or_default();
-    let mut records = Vec::new();
-    while let Some(length) = bytes.get(8..12).and_then(|length| length.try_into().ok()) {
-        let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX).saturating_add(12);
-        if bytes.len() < length {
-            break;
-        }
-        let mut batch = bytes.copy_to_bytes(length);
-        let set = RecordBatchDecoder::decode(&mut batch);
-        let set = set.map_err(|_| odd("a batch cannot be read"))?;
-        for record in set.records {
-            let at = u64::try_from(record.offset).unwrap_or(0);
-            if record.control || at < lane.next {
+
+    /// A lane that ends before the place where the group stands: it is to be found out where that is.
+    pub(super) fn next_beyond(&mut self) -> Option<(u32, u64)> {
+        self.beyond.pop()
+    }
+
+    /// Puts what there is onto the desk, so that as many records can be given out. Answers whether there was anything.
+    ///
+    /// # Errors
+    /// The brokers do not allow it.
+    pub(super) fn fill(&mut self, now: Instant, desk: &mut Desk, records_max: usize) -> Result<bool> {
+        let mut is_any = false;
+        for (number, reader) in &mut self.lanes {
+            if reader.is_over || desk.ahead(*number, reader.serial) != Some(0) {
                 continue;
             }
-            let time = u64::try_from(record.timestamp).unwrap_or(0);
-            let headers = record.headers.into_iter();
-            let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.unwrap_or_default()));
-            records.push((
-                at,
-                Raw {
-                    payload: record.value.unwrap_or_default(),
-                    lane: lane.number,
-                    key: record.key.filter(|key: &Bytes| !key.is_empty()),
-                    headers: headers.collect(),
-                    time: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(time)),
-                },
-            ));
+            let has_read = reader.lane.take(records_max.clamp(1, AT_ONCE_MAX), &mut self.read)?;
+            is_any |= has_read;
+            for read in self.read.drain(..) {
+                let found = match read {
+                    FromLane::Record(record) => Found::Record { at: place(record.offset), raw: record.raw },
+                    // What cannot be read is as good as gone.
+                    FromLane::Trimmed { from, until } | FromLane::Unreadable { from, until } => {
+                        Found::Trimmed { from: place(from), to: place(until) }
+                    }
+                    FromLane::CaughtUp | FromLane::Moved => continue,
+                    FromLane::Rewound => {
+                        reader.is_over = true;
+                        if reader.is_begun {
+                            desk.interrupt();
+                        } else {
+                            self.beyond.push((*number, reader.serial));
+                        }
+                        continue;
+                    }
+                };
+                reader.is_begun = true;
+                desk.find(*number, reader.serial, found);
+            }
+            desk.pass(now, *number, reader.serial, place(reader.lane.position()));
         }
+        Ok(is_any)
     }
-    Ok(Fetched::Records(records))
+}
+
+/// An offset. None is negative.
+fn place(offset: i64) -> u64 {
+    u64::try_from(offset).unwrap_or(0)
 }

@@ -7,15 +7,11 @@ use agora_core::transport::GroupStart;
 use agora_core::{ErrorKind, Result};
 use futures_util::future::join_all;
 use kafka_protocol::ResponseError as Code;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
-use kafka_protocol::messages::{
-    BrokerId, ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName,
-};
+use kafka_protocol::messages::{OffsetCommitRequest, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
@@ -23,53 +19,17 @@ use super::calls::Place;
 use super::lane::Standing;
 use super::notes::{self, Notes};
 use super::words::{Seat, Trouble};
-use crate::brokers::{Line, Target};
-use crate::error::{Refusal, error, odd};
+use crate::error::{Refusal, error};
+use crate::read::offsets;
 
 /// How long one question about where a group stands may take.
 const EACH: Duration = Duration::from_secs(5);
-/// `ListOffsetsRequest` of Kafka: the end of the log, and its beginning.
-const END: i64 = -1;
-const BEGINNING: i64 = -2;
 
 /// What a group has committed for a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) offset: u64,
     pub(super) notes: Notes,
-}
-
-/// Where the log of a partition begins or ends now.
-///
-/// # Errors
-/// As [`Line::ask`](crate::brokers::Line::ask).
-async fn log_offset(line: &Line, topic: &str, partition: i32, time: i64, by: Instant) -> Result<u64> {
-    let one = ListOffsetsPartition::default()
-        .with_partition_index(partition)
-        .with_current_leader_epoch(-1)
-        .with_timestamp(time);
-    let of = ListOffsetsTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
-        .with_partitions(vec![one]);
-    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![of]);
-    let found = |answer: &ListOffsetsResponse| {
-        answer.topics.iter().flat_map(|topic| &topic.partitions).next().cloned()
-    };
-    let judge =
-        |answer: &ListOffsetsResponse| found(answer).map_or(Ok(()), |of| Refusal::check(of.error_code));
-    let asking = line.ask(Target::Leader(topic, partition), &request, EACH, by, judge);
-    let offset = found(&asking.await?).and_then(|of| u64::try_from(of.offset).ok());
-    offset.ok_or_else(|| odd("the offset is none").context("topic", topic).context("partition", partition))
-}
-
-/// Where a log begins and where it ends now.
-///
-/// # Errors
-/// As [`log_offset`].
-pub(super) async fn log_range(line: &Line, topic: &str, partition: i32, by: Instant) -> Result<(u64, u64)> {
-    let first = log_offset(line, topic, partition, BEGINNING, by).await?;
-    let end = log_offset(line, topic, partition, END, by).await?;
-    Ok((first, end))
 }
 
 impl Place {
@@ -122,19 +82,20 @@ impl Place {
     /// Where lanes begin of which the group has committed nothing.
     ///
     /// # Errors
-    /// As [`log_range`].
+    /// As [`offsets::bounds`].
     pub(super) async fn starts(
         &self,
         lanes: &BTreeSet<i32>,
         start: GroupStart,
         by: Instant,
     ) -> Result<BTreeMap<i32, u64>> {
-        let time = match start {
-            GroupStart::Earliest => BEGINNING,
-            GroupStart::Latest => END,
-        };
         let one = |lane: i32| async move {
-            Ok((lane, log_offset(&self.beats, &self.topic, lane, time, by).await?))
+            let bounds = offsets::bounds(&self.beats, &self.topic, lane, by).await?;
+            let at = match start {
+                GroupStart::Earliest => bounds.start,
+                GroupStart::Latest => bounds.end,
+            };
+            Ok((lane, u64::try_from(at).unwrap_or(0)))
         };
         join_all(lanes.iter().copied().map(one)).await.into_iter().collect()
     }

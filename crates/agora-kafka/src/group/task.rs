@@ -9,18 +9,17 @@ use agora_core::transport::{BoxFuture, GroupStart};
 use agora_core::{Error, ErrorKind, Result};
 use kafka_protocol::ResponseError as Code;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::calls::Place;
 use super::desk::Assigned;
 use super::inbox::Shared;
-use super::lane::Standing;
+use super::lane::{Found, Standing};
 use super::lead::Counts;
 use super::member::Member;
-use super::reading;
 use super::words::{Ask, Joined, Seat, Trouble};
 use crate::error::{Refusal, closed, error};
+use crate::read::{Hub, offsets};
 
 /// How long the answer to a commit may take: as long as a broker waits for the replicas of its own log
 /// (`offsets.commit.timeout.ms`), and a little more.
@@ -49,6 +48,7 @@ type Left = oneshot::Sender<Result<()>>;
 pub(super) struct Task {
     place: Arc<Place>,
     shared: Arc<Shared>,
+    hub: Arc<Hub>,
     member: Member,
     leaving: mpsc::Receiver<Left>,
     /// Where lanes begin that were there when this member came.
@@ -69,13 +69,15 @@ pub(super) struct Task {
     /// It has, and what is to be committed of it may not be yet.
     is_returning: bool,
     counts: Counts,
-    readers: JoinSet<()>,
+    /// A lane in one of its times, and where its log ends.
+    mending: Option<BoxFuture<(u32, u64, Result<u64>)>>,
 }
 
 impl Task {
     pub(super) fn new(
         place: Place,
         shared: Arc<Shared>,
+        hub: Arc<Hub>,
         member: Member,
         starts: BTreeMap<i32, u64>,
         leaving: mpsc::Receiver<Left>,
@@ -83,6 +85,7 @@ impl Task {
         Self {
             place: Arc::new(place),
             shared,
+            hub,
             member,
             leaving,
             starts,
@@ -97,7 +100,7 @@ impl Task {
             asked: None,
             is_returning: false,
             counts: Counts::new(),
-            readers: JoinSet::new(),
+            mending: None,
         }
     }
 
@@ -105,14 +108,13 @@ impl Task {
     pub(super) async fn run(mut self) {
         let (why, left) = self.work().await;
         self.round = None;
-        self.taking = None;
-        self.readers = JoinSet::new();
+        self.stop_reading();
         let result = match &why {
             // There is nobody to say it to.
             None => self.leave().await,
             Some(why) => Err(why.clone()),
         };
-        self.shared.desk().end(why.unwrap_or_else(gone));
+        self.shared.state().desk.end(why.unwrap_or_else(gone));
         self.shared.tell();
         if let Some(left) = left {
             let _ = left.send(result);
@@ -126,7 +128,7 @@ impl Task {
             if let Err(why) = self.advance() {
                 return (Some(why), None);
             }
-            if shared.desk().is_interrupted() {
+            if shared.state().desk.is_over() {
                 return (None, None);
             }
             let timer = self.timer();
@@ -142,6 +144,7 @@ impl Task {
                     }
                 }
                 commit = done(&mut self.commit) => self.committed(commit),
+                mended = done(&mut self.mending) => self.mended(mended),
                 () = answered(&mut self.asked) => self.given_back(),
                 () = timer => {}
                 () = shared.changed.notified() => {}
@@ -151,7 +154,8 @@ impl Task {
 
     /// When something is due.
     fn timer(&self) -> impl Future<Output = ()> + use<> {
-        let commit = if self.commit.is_some() { None } else { self.shared.desk().commit_due(self.commit_at) };
+        let commit =
+            if self.commit.is_some() { None } else { self.shared.state().desk.commit_due(self.commit_at) };
         let commit = commit.map(|due| due.max(self.commit_at));
         let due = [self.member.poll_timeout(), commit].into_iter().flatten().min();
         async move {
@@ -168,9 +172,9 @@ impl Task {
     /// Why it is over.
     fn advance(&mut self) -> Result<()> {
         let now = Instant::now();
-        if self.is_returning && self.commit.is_none() && !self.shared.desk().is_unsaved() {
+        if self.is_returning && self.commit.is_none() && !self.shared.state().desk.is_unsaved() {
             self.is_returning = false;
-            self.shared.desk().returned();
+            self.shared.state().desk.returned();
             self.member.handle_given_back(now);
         }
         if self.member.leads() && self.counts.iter().any(|count| count.has_changed().unwrap_or(false)) {
@@ -181,6 +185,7 @@ impl Task {
         while let Some(ask) = self.member.poll() {
             self.heed(ask)?;
         }
+        self.begin_mending();
         self.begin_commit(now);
         Ok(())
     }
@@ -218,7 +223,7 @@ impl Task {
             }
             Ask::GiveBack => {
                 self.stop_reading();
-                self.asked = self.shared.desk().revoke();
+                self.asked = self.shared.state().desk.revoke();
                 if self.asked.is_none() {
                     self.given_back();
                 }
@@ -227,7 +232,7 @@ impl Task {
             Ask::Lose => {
                 self.stop_reading();
                 (self.asked, self.is_returning) = (None, false);
-                self.shared.desk().lose();
+                self.shared.state().desk.lose();
                 self.shared.tell();
             }
             // It is said when the member leaves.
@@ -238,12 +243,12 @@ impl Task {
     }
 
     fn stop_reading(&mut self) {
-        self.taking = None;
-        self.readers = JoinSet::new();
+        (self.taking, self.mending) = (None, None);
+        self.shared.state().readers.close();
     }
 
     fn given_back(&mut self) {
-        self.shared.desk().give_back();
+        self.shared.state().desk.give_back();
         self.is_returning = true;
         self.shared.changed.notify_one();
     }
@@ -273,26 +278,59 @@ impl Task {
             Ok(assigned) => assigned,
             Err(error) => return Err(self.place.told(error)),
         };
-        for (number, serial, next) in self.shared.desk().assign(assigned) {
-            let lane = reading::Lane { topic: self.place.topic.clone(), number, serial, next };
-            let (brokers, shared) = (Arc::clone(&self.place.brokers), Arc::clone(&self.shared));
-            self.readers.spawn(reading::read(brokers, shared, lane));
+        let mut state = self.shared.state();
+        for lane in state.desk.assign(assigned) {
+            state.readers.open(&self.hub, &self.place.topic, &self.shared.received, lane);
         }
+        drop(state);
         self.shared.tell();
         Ok(())
     }
 
+    /// Where the log ends before the place where the group stands, it is found out where that is.
+    fn begin_mending(&mut self) {
+        if self.mending.is_some() {
+            return;
+        }
+        let Some((lane, serial)) = self.shared.state().readers.next_beyond() else { return };
+        let place = Arc::clone(&self.place);
+        self.mending = Some(Box::pin(async move {
+            let partition = i32::try_from(lane).unwrap_or(i32::MAX);
+            let by = Instant::now() + ASK_WAIT;
+            let bounds = offsets::bounds(&place.beats, &place.topic, partition, by).await;
+            (lane, serial, bounds.map(|bounds| u64::try_from(bounds.end).unwrap_or(0)))
+        }));
+    }
+
+    fn mended(&mut self, (lane, serial, end): (u32, u64, Result<u64>)) {
+        let mut state = self.shared.state();
+        match end {
+            Ok(end) => {
+                tracing::warn!(
+                    group = %self.place.group, topic = %self.place.topic, lane, end,
+                    "the log ends before the place where the group stands: it was rewound. The group goes on at its end"
+                );
+                state.desk.find(lane, serial, Found::Rewound { to: end });
+                state.readers.open(&self.hub, &self.place.topic, &self.shared.received, (lane, serial, end));
+            }
+            // Whoever joins anew asks again.
+            Err(_) => state.desk.interrupt(),
+        }
+        drop(state);
+        self.shared.tell();
+    }
+
     /// One commit is under way at a time: what changes meanwhile goes together into the next one.
     fn begin_commit(&mut self, now: Instant) {
-        let mut desk = self.shared.desk();
+        let mut state = self.shared.state();
         if self.commit.is_some()
             || now < self.commit_at
-            || desk.commit_due(now).is_none_or(|due| due > now && !self.is_returning)
+            || state.desk.commit_due(now).is_none_or(|due| due > now && !self.is_returning)
         {
             return;
         }
-        let mut standings = desk.standings();
-        drop(desk);
+        let mut standings = state.desk.standings();
+        drop(state);
         if standings.is_empty() {
             return;
         }
@@ -324,13 +362,13 @@ impl Task {
                  crashes, and what crashes it is not counted. Raise `offset.metadata.max.bytes`"
             );
         }
-        let mut desk = self.shared.desk();
+        let mut state = self.shared.state();
         for standing in &standings {
             if !refused.iter().any(|(lane, _)| *lane == standing.lane) {
-                desk.saved(standing);
+                state.desk.saved(standing);
             }
         }
-        drop(desk);
+        drop(state);
         if refused.is_empty() {
             self.commit_failures = 0;
         } else {
@@ -343,13 +381,13 @@ impl Task {
         let pause = COMMIT_AGAIN.0.saturating_mul(1 << self.commit_failures.min(10)).min(COMMIT_AGAIN.1);
         self.commit_failures = self.commit_failures.saturating_add(1);
         self.commit_at = now + pause;
-        self.shared.desk().not_saved(now);
+        self.shared.state().desk.not_saved(now);
     }
 
     /// Releases what is held, and says goodbye.
     async fn leave(&mut self) -> Result<()> {
         let by = Instant::now() + LEAVE_WAIT;
-        self.shared.desk().give_back();
+        self.shared.state().desk.give_back();
         self.is_returning = true;
         let committed = timeout_at(by, self.last_commit()).await;
         let committed = committed
@@ -370,7 +408,7 @@ impl Task {
     async fn last_commit(&mut self) -> Result<()> {
         loop {
             if self.commit.is_none() {
-                if !self.shared.desk().is_unsaved() {
+                if !self.shared.state().desk.is_unsaved() {
                     return Ok(());
                 }
                 sleep_until(self.commit_at).await;

@@ -11,6 +11,7 @@ use agora_core::{Error, ErrorKind};
 use agora_kafka::brokers::{Brokers, Kind, Target};
 use agora_kafka::group::{self, Entry};
 use agora_kafka::plan::Plan;
+use agora_kafka::read::Hub;
 use agora_testbed::{KafkaBroker, KafkaCluster};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
@@ -35,6 +36,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// One node, connected.
 pub(crate) struct Node {
+    hub: Arc<Hub>,
     pub(crate) brokers: Arc<Brokers>,
     pub(crate) topic: String,
     pub(crate) group: String,
@@ -46,7 +48,7 @@ impl Node {
         let mut config = Kafka::default();
         config.brokers = addresses.split(',').map(str::to_owned).collect();
         let brokers = Brokers::connect(Plan::new(&config).unwrap(), SOON).await.unwrap();
-        Self { brokers, topic: topic.to_owned(), group: group.to_owned() }
+        Self { hub: Arc::new(Hub::new(&brokers)), brokers, topic: topic.to_owned(), group: group.to_owned() }
     }
 
     pub(crate) fn entry(&self) -> Entry {
@@ -69,7 +71,7 @@ impl Node {
     }
 
     pub(crate) async fn enter(&self, entry: Entry) -> Member {
-        Member::of(group::join(&self.brokers, entry).await.unwrap())
+        Member::of(group::join(&self.brokers, &self.hub, entry).await.unwrap())
     }
 
     /// Writes these numbers to a lane, one a record.

@@ -18,7 +18,7 @@ fn desk(lanes: &[u32], records: u64) -> Desk {
 fn assign(desk: &mut Desk, lanes: &[u32], records: u64) {
     let new = |lane: &u32| Assigned { lane: *lane, committed: 0, notes: Notes::default(), is_new: false };
     for (lane, serial, _) in desk.assign(lanes.iter().map(new).collect()) {
-        desk.find(lane, serial, (0..records).map(record));
+        (0..records).for_each(|at| desk.find(lane, serial, record(at)));
     }
 }
 
@@ -127,7 +127,7 @@ fn no_lane_waits_for_ever_behind_a_busy_one() {
     tokens(&mut desk, 27);
     for lane in [0, 1, 2] {
         let serial = desk.lanes[&lane].serial();
-        desk.find(lane, serial, (9..20).map(record));
+        (9..20).for_each(|at| desk.find(lane, serial, record(at)));
     }
     let mut lanes: Vec<u32> = Vec::new();
     for _ in 0..6 {

@@ -88,12 +88,12 @@ fn a_release_and_an_orderly_handover_count_for_nothing() {
 #[test]
 fn what_retention_took_is_told_and_what_was_done_of_it_is_not_missing() {
     let mut lane = lane(5, "agora1 Ad", []);
-    lane.find(Found::Trimmed { from: 5, to: 9, is_rewound: false });
+    lane.find(Found::Trimmed { from: 5, to: 9 });
     lane.find(record(9));
     assert_eq!(give(&mut lane, 1), (vec![], vec![Some(3)]));
     assert_eq!(commit(&mut lane), (9, "agora1 A".into()));
     assert_eq!(give(&mut lane, 1).0, [(9, 1)]);
-    lane.find(Found::Trimmed { from: 10, to: 20, is_rewound: false });
+    lane.find(Found::Trimmed { from: 10, to: 20 });
     lane.find(record(20));
     assert_eq!(give(&mut lane, 1), (vec![(20, 1)], vec![Some(10)]));
     assert_eq!(commit(&mut lane), (9, "agora1 A10_A".into()), "9 is still worked on");
@@ -102,10 +102,24 @@ fn what_retention_took_is_told_and_what_was_done_of_it_is_not_missing() {
 #[test]
 fn a_log_that_ends_before_the_group_is_read_from_its_end() {
     let mut lane = lane(50, "agora1 Ad", []);
-    lane.find(Found::Trimmed { from: 50, to: 30, is_rewound: true });
+    lane.find(Found::Rewound { to: 30 });
     lane.find(record(30));
     assert_eq!(give(&mut lane, 1), (vec![], vec![None]));
     assert_eq!(commit(&mut lane), (30, "agora1 A".into()));
+}
+
+#[test]
+fn marks_behind_the_last_record_are_passed_by_when_everything_is_done() {
+    let mut lane = lane(5, "", [5]);
+    lane.pass(7);
+    give(&mut lane, 1);
+    commit(&mut lane);
+    give(&mut lane, 1);
+    lane.pass(7);
+    assert_eq!(commit(&mut lane).0, 5, "it is worked on");
+    lane.ack(5);
+    lane.pass(7);
+    assert_eq!(commit(&mut lane), (7, String::new()));
 }
 
 #[test]
