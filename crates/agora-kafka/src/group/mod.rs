@@ -66,8 +66,8 @@ pub struct Entry {
     pub spec: GroupSpec,
     /// `kafka.session_timeout`.
     pub session_timeout: Duration,
-    /// By what name this node keeps its place in groups while it is away for less than the session timeout. `None`: it
-    /// does not. A node that is several members of one group, for several topics, has a name for each.
+    /// `kafka.instance`. The name under which a member keeps its place holds the topic, too: a node may be several members
+    /// of one group, for several topics.
     pub instance: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub async fn join(brokers: &Arc<Brokers>, hub: &Arc<Hub>, entry: Entry) -> Resul
         }
         Ok(starts)
     };
-    let starts = begun.await.map_err(|error| place.told(error).operation("join_group"))?;
+    let starts = begun.await.map_err(|error| place.told(error))?;
     let shared = Arc::new(Shared::new(Arc::clone(brokers)));
     let (leave, leaving) = mpsc::channel(1);
     let member = Member::new(Instant::now(), terms);
