@@ -7,6 +7,8 @@ mod credentials;
 #[doc(hidden)]
 pub mod error;
 #[doc(hidden)]
+pub mod group;
+#[doc(hidden)]
 pub mod keeper;
 mod link;
 pub mod names;

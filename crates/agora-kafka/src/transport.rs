@@ -7,8 +7,8 @@ use agora_core::config::Kafka;
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, Link, LogInbox, LogStart,
-    OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, Durability, GroupInbox, GroupOrder, GroupSpec, Hint, Inbox, Link,
+    LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::brokers::Brokers;
 use crate::error::{BACKEND, closed, error};
+use crate::group::{self, Entry};
+use crate::names;
 use crate::plan::Plan;
 use crate::publish::{self, HEADERS_BYTES};
 use crate::read::{Hub, LiveInbox, LogReader};
@@ -36,6 +38,8 @@ const NOT_YET: Support =
 pub struct KafkaTransport {
     shared: Arc<Shared>,
     hub: Arc<Hub>,
+    session_timeout: Duration,
+    instance: Option<String>,
 }
 
 impl KafkaTransport {
@@ -63,7 +67,8 @@ impl KafkaTransport {
             let hub = Arc::new(Hub::new(&brokers));
             let shared = Shared::new(brokers, cluster, capabilities(bytes_max));
             begun.keep();
-            Ok(Self { shared: Arc::new(shared), hub })
+            let (session_timeout, instance) = (config.session_timeout, config.instance.clone());
+            Ok(Self { shared: Arc::new(shared), hub, session_timeout, instance })
         };
         let connected: Result<Self> = connecting.await;
         connected.map_err(|error| error.operation("connect"))
@@ -105,7 +110,7 @@ fn capabilities(bytes_max: usize) -> Capabilities {
         backend: BACKEND,
         live: Support::Yes,
         log: Support::Yes,
-        group: NOT_YET,
+        group: Support::Yes,
         group_on_batch: Support::No { instead: "set the topic's `framing` to \"each\"" },
         lanes: Support::Yes,
         group_order: GroupOrder::Lane,
@@ -162,6 +167,20 @@ impl Transport for KafkaTransport {
             Ok(reader) => Ok(Box::new(reader)),
             Err(error) => Err(error.operation("open_log").context("topic", topic)),
         }
+    }
+
+    async fn join_group(&self, topic: &TopicName, spec: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        let joining = async {
+            let entry = Entry {
+                group: names::group_id(&self.shared.cluster, &spec.name),
+                topic: self.shared.name_of(topic)?,
+                spec: spec.clone(),
+                session_timeout: self.session_timeout,
+                instance: self.instance.clone(),
+            };
+            group::join(&self.shared.brokers, &self.hub, entry).await
+        };
+        joining.await.map_err(|error| error.operation("join_group"))
     }
 
     async fn announce(&self, _: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

@@ -72,7 +72,7 @@ apis! {
     "OffsetCommit" OffsetCommitRequest to 8 as OFFSET_COMMIT throttled;
     "OffsetFetch" OffsetFetchRequest to 7 as OFFSET_FETCH throttled;
     "FindCoordinator" FindCoordinatorRequest to 3 as FIND_COORDINATOR throttled;
-    "JoinGroup" JoinGroupRequest to 7 as JOIN_GROUP throttled;
+    "JoinGroup" JoinGroupRequest to 9 as JOIN_GROUP throttled;
     "Heartbeat" HeartbeatRequest to 4 as HEARTBEAT throttled;
     "LeaveGroup" LeaveGroupRequest to 4 as LEAVE_GROUP throttled;
     "SyncGroup" SyncGroupRequest to 5 as SYNC_GROUP throttled;

@@ -124,6 +124,7 @@ pub(super) const JOIN_GROUP: Shape = flexible(
         from(7, Text),
         always(Text),
         always(Text),
+        from(9, Fixed(1)),
         always(Text),
         always(List(&[always(Text), from(5, Text), always(Blob)])),
     ],
