@@ -118,8 +118,8 @@ impl Transport for Forgetful {
         self.inner.subscribe(topic).await
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
-        self.inner.open_log(topic, from).await
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        self.inner.open_log(topic, lane, from).await
     }
 
     async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod group;
 pub mod id;
+pub mod lane;
 pub mod limits;
 pub mod live;
 pub mod log;

@@ -70,7 +70,7 @@ pub const ESTABLISH_RETRY: Duration = Duration::from_millis(100);
 pub const HEAD_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long an ended source is remembered: longer than a network can delay a frame.
 pub const TOMBSTONE_AGE: Duration = Duration::from_secs(600);
-/// The largest cursor of one topic: 3 KiB, which every backend can keep.
+/// The largest cursor of one lane: 3 KiB, which every backend can keep.
 pub const CURSOR_BYTES_MAX: usize = 3 << 10;
 /// The most sources that a cursor names: those that were read last. Of one that was read long before, a record that is
 /// appended once more is a first sight.

@@ -32,7 +32,7 @@ pub use admin::{
 pub use group::{FromGroup, GroupInbox, GroupOrder, GroupSpec, GroupStart, Settle, Token};
 pub use log::{CursorStore, Fence, FromLog, LogInbox, LogStart, Position};
 pub use queue::InboxQueue;
-pub use topic::{Framing, TopicInfo, TopicKind, TopicSettings, TopicSpec, Wire};
+pub use topic::{Framing, ONE_LANE, TopicInfo, TopicKind, TopicSettings, TopicSpec, Wire, check_only_lane};
 
 /// A boxed future that owns what it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -71,6 +71,8 @@ pub struct Capabilities {
     pub group: Support,
     /// Groups on topics whose messages hold many events ([`Framing::Batch`]).
     pub group_on_batch: Support,
+    /// Logs of several lanes ([`TopicSettings::lanes`]). Where it cannot, every topic has one.
+    pub lanes: Support,
     /// In which order a group gets what was published. Without meaning where there are no groups.
     pub group_order: GroupOrder,
     /// Somewhere to keep a durable subscription's cursor.
@@ -211,7 +213,13 @@ pub trait Transport: Send + Sync + 'static {
     /// The state of the connection, now and whenever it changes.
     fn link(&self) -> watch::Receiver<Link>;
 
-    /// Verifies that the topic exists and is as the spec says, or makes it so where that needs no permission.
+    /// Verifies that the topic exists and is as the spec says, or makes it so where that needs no permission; and says
+    /// how many lanes it has.
+    ///
+    /// A live topic has one lane on every backend: repair asks each source for what is missing, and has one order of its
+    /// events to go by. A log may have several, and more may be added while it is in use; whoever opened it is told by
+    /// the [`TopicInfo`]. They are read from their start, so that nothing is missed that was published before the news
+    /// came.
     ///
     /// # Errors
     /// `Unsupported` for a kind that the backend has not; `Unreachable` while the link is down; `Closed`. The engine
@@ -222,9 +230,10 @@ pub trait Transport: Send + Sync + 'static {
     async fn open(&self, topic: &TopicSpec) -> Result<TopicInfo>;
 
     /// Sends frames in order, in the order of the calls, whichever future is polled first. The future owns what it
-    /// needs and ends by `by`.
+    /// needs and ends by `by`. Between lanes there is no order: a lane that is stuck holds no other one up.
     ///
     /// # Errors
+    /// `Config` for a lane that the topic has not;
     /// [`PublishFailed`]: how many of the first frames were accepted, and whether the others may have been. `NotStored`
     /// only where that is certain.
     ///
@@ -247,15 +256,16 @@ pub trait Transport: Send + Sync + 'static {
     /// Dropped before it returns, nothing is subscribed.
     async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>>;
 
-    /// Opens a log for reading, on a connection of its own where the backend needs one.
+    /// Opens one lane of a log for reading. The engine opens each lane that [`open`](Transport::open) told of, and joins
+    /// what comes; a backend may well read many lanes over one connection.
     ///
     /// # Errors
-    /// As [`open`](Transport::open). By default `Unsupported`, with what [`Capabilities::log`] says.
+    /// As [`open`](Transport::open); `Config` for a lane that the log has not. By default `Unsupported`, with what [`Capabilities::log`] says.
     ///
     /// # Cancel safety
     /// Dropped before it returns, nothing is opened.
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
-        let _ = from;
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        let _ = (lane, from);
         Err(lacks(self.capabilities(), "log topics", self.capabilities().log, "open_log", topic))
     }
 

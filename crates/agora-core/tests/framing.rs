@@ -31,7 +31,7 @@ async fn join(space: &Space, node: &str, settings: TopicSettings) -> Bus {
 /// What a reader sees that knows nothing of agora.
 async fn read_natively(space: &Space, records: usize) -> Vec<Raw> {
     let reader = space.connect(&cluster(), &NodeName::new("native").unwrap());
-    let mut log = reader.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut log = reader.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     let (mut told, mut found) = (Vec::new(), Vec::new());
     while found.len() < records {
         log.recv(10, &mut told).await.unwrap();

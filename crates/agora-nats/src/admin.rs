@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agora_core::id::{GroupName, TopicName};
 use agora_core::transport::{
     Admin, GroupDescription, GroupLane, GroupStart, LaneDescription, LaneReset, Position, ResetTo,
-    TopicDescription, TopicKind, TopicSpec,
+    TopicDescription, TopicKind, TopicSpec, check_only_lane,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_nats::jetstream::consumer::{DeliverPolicy, Info};
@@ -109,7 +109,8 @@ fn policy(to: ResetTo, state: &State) -> Result<DeliverPolicy> {
         ResetTo::Earliest => DeliverPolicy::All,
         ResetTo::Latest => DeliverPolicy::New,
         ResetTo::Time(time) => DeliverPolicy::ByStartTime { start_time: consumers::date(time)? },
-        ResetTo::At(position) => {
+        ResetTo::At { lane, position } => {
+            check_only_lane(lane).map_err(|error| error.backend(BACKEND))?;
             let sequence = u64::try_from(position.0).unwrap_or(u64::MAX);
             let end = state.last_sequence + 1;
             DeliverPolicy::ByStartSequence { start_sequence: sequence.clamp(1, end) }

@@ -102,7 +102,7 @@ impl Place {
     /// What is to be told before the next record.
     fn before(&mut self, into: &mut Vec<FromLog>) {
         if std::mem::take(&mut self.beginning) {
-            into.push(FromLog::Beginning { lane: 0 });
+            into.push(FromLog::Beginning);
         }
         if std::mem::take(&mut self.tell_end) {
             self.end(into);
@@ -111,7 +111,7 @@ impl Place {
 
     fn end(&mut self, into: &mut Vec<FromLog>) {
         if !std::mem::replace(&mut self.caught_up, true) {
-            into.push(FromLog::CaughtUp { lane: 0 });
+            into.push(FromLog::CaughtUp);
         }
     }
 
@@ -141,7 +141,7 @@ impl Place {
             self.end(into);
         }
         if self.due.is_some_and(|due| meta.at > due) {
-            into.push(FromLog::Trimmed { lane: 0 });
+            into.push(FromLog::Trimmed);
         }
         let raw = headers::raw(message.payload, message.headers.as_ref(), Some(meta.time()));
         into.push(FromLog::Record { raw, at: Position(meta.at.into()), stamp: meta.stored_ns });

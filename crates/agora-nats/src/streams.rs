@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agora_core::config::Storage;
 use agora_core::id::TopicName;
-use agora_core::transport::{Framing, TopicKind, TopicSettings, TopicSpec, Wire};
+use agora_core::transport::{Framing, ONE_LANE, TopicKind, TopicSettings, TopicSpec, Wire};
 use agora_core::{Error, ErrorKind, Result};
 use async_nats::jetstream::stream::{Config, Info, RetentionPolicy, StorageType};
 use serde_json::json;
@@ -95,12 +95,9 @@ fn config(shared: &Shared, topic: &TopicSpec) -> Result<Config> {
 /// What a stream cannot be.
 fn check_settings(topic: &TopicSpec) -> Result<()> {
     if topic.settings.lanes.is_some_and(|lanes| lanes > 1) {
-        return Err(Error::unsupported(
-            "a log of NATS has one lane",
-            "set `lanes` to 1, or leave it out; Kafka has more",
-        )
-        .backend(crate::error::BACKEND)
-        .context("topic", &topic.name));
+        return Err(Error::unsupported("a log of NATS has one lane", ONE_LANE)
+            .backend(crate::error::BACKEND)
+            .context("topic", &topic.name));
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
     Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
-    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicKind, TopicSpec,
-    Transport,
+    Hint, Inbox, Link, LogInbox, LogStart, ONE_LANE, OutFrame, PublishFailed, Support, TopicInfo, TopicKind,
+    TopicSpec, Transport, check_only_lane,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -92,7 +92,7 @@ impl NatsTransport {
             streams::open(&self.shared, topic).await?;
         }
         self.shared.kinds().insert(topic.name.clone(), topic.kind());
-        Ok(TopicInfo { lanes: 1 })
+        Ok(TopicInfo::one_lane())
     }
 }
 
@@ -103,6 +103,7 @@ fn capabilities(bytes_max: usize) -> Capabilities {
         log: Support::Yes,
         group: Support::Yes,
         group_on_batch: Support::Yes,
+        lanes: Support::No { instead: ONE_LANE },
         group_order: GroupOrder::None,
         cursors: Support::Yes,
         admin: Support::Yes,
@@ -141,9 +142,12 @@ impl Transport for NatsTransport {
         inbox.map_err(|error| error.operation("subscribe").context("topic", topic))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
-        let inbox = reader::open(&self.shared, topic, &from).await;
-        inbox.map_err(|error| error.operation("open_log").context("topic", topic))
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        let opening = async {
+            check_only_lane(lane).map_err(|error| error.backend(BACKEND))?;
+            reader::open(&self.shared, topic, &from).await
+        };
+        opening.await.map_err(|error| error.operation("open_log").context("topic", topic))
     }
 
     fn cursors(&self) -> Option<&dyn CursorStore> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agora_core::id::{GroupName, TopicName};
 use agora_core::transport::{
     Admin, GroupDescription, GroupLane, GroupMember, GroupStart, LaneDescription, LaneReset, Position,
-    ResetTo, TopicDescription, TopicSpec,
+    ResetTo, TopicDescription, TopicSpec, check_only_lane,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -291,6 +291,10 @@ impl Admin for Operator {
         to: ResetTo,
         dry_run: bool,
     ) -> Result<Vec<LaneReset>> {
+        if let ResetTo::At { lane, .. } = to {
+            let checked = check_only_lane(lane);
+            checked.map_err(|error| error.backend(crate::error::BACKEND).operation("reset_group"))?;
+        }
         let standing = self.known(topic, group).await.map_err(self.failed("reset_group"))?;
         let standing = standing.map_err(|error| error.operation("reset_group"))?;
         let found = async {
@@ -301,7 +305,9 @@ impl Admin for Operator {
                 ResetTo::Time(time) => {
                     (Id::at_time(time).before(), self.count(topic, Id::at_time(time)).await?)
                 }
-                ResetTo::At(at) => (Id::from(at).before(), self.count(topic, at.into()).await?),
+                ResetTo::At { position, .. } => {
+                    (Id::from(position).before(), self.count(topic, position.into()).await?)
+                }
             };
             Ok((counts, place.min(counts.last), waiting))
         };

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind, TopicSettings};
+use agora_core::transport::{
+    Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind, TopicSettings, check_only_lane,
+};
 use agora_core::{Error, ErrorKind};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tokio::sync::mpsc::error::TrySendError;
@@ -90,10 +92,7 @@ fn submit(shared: &Arc<Shared>, to: &Address, call: Call) -> Result<(), Error> {
     if shared.is_closed() {
         return Err(closed());
     }
-    if to.lane != 0 {
-        return Err(error(ErrorKind::Config, "no such lane: topics of this backend have one")
-            .context("lane", to.lane));
-    }
+    check_only_lane(to.lane).map_err(|error| error.backend(crate::error::BACKEND))?;
     let bytes_max = shared.capabilities.message_bytes_max;
     if let Some(frame) = call.frames.iter().find(|frame| frame.payload.len() > bytes_max) {
         return Err(error(ErrorKind::TooLarge, "a message is larger than this backend takes")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{Framing, TopicInfo, TopicKind, TopicSettings, TopicSpec, Wire};
+use agora_core::transport::{Framing, ONE_LANE, TopicInfo, TopicKind, TopicSettings, TopicSpec, Wire};
 use agora_core::{Error, ErrorKind, Result};
 use redis::{Value, cmd};
 
@@ -74,7 +74,7 @@ pub(crate) async fn open(shared: &Shared, topic: &TopicSpec) -> Result<TopicInfo
         }
     };
     shared.opened(name, settings);
-    Ok(TopicInfo { lanes: 1 })
+    Ok(TopicInfo::one_lane())
 }
 
 /// Makes a log, or finds one that is as it is asked for. `None`: it had to be new, and is not.
@@ -124,10 +124,7 @@ pub(crate) async fn make(
 /// Refuses what a stream has not.
 pub(crate) fn check(settings: &TopicSettings) -> Result<()> {
     if settings.lanes.is_some_and(|lanes| lanes > 1) {
-        return Err(unsupported(
-            "a stream has one lane",
-            "set `lanes` to 1, or leave it out; Kafka has more",
-        ));
+        return Err(unsupported("a stream has one lane", ONE_LANE));
     }
     if settings.replicas.is_some_and(|replicas| replicas > 1) {
         let instead = "leave `replicas` out: Redis replicates whole servers, as its own configuration says";

@@ -8,7 +8,8 @@ use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
     Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
-    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
+    Hint, Inbox, Link, LogInbox, LogStart, ONE_LANE, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec,
+    Transport, check_only_lane,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -75,6 +76,7 @@ fn capabilities() -> Capabilities {
         log: Support::Yes,
         group: Support::Yes,
         group_on_batch: Support::Yes,
+        lanes: Support::No { instead: ONE_LANE },
         group_order: GroupOrder::None,
         admin: Support::Yes,
         cursors: Support::Yes,
@@ -124,9 +126,13 @@ impl Transport for RedisTransport {
         subscribe::subscribe(&self.shared, topic).await.map_err(about("subscribe", topic))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
         self.open_or_closed("open_log")?;
-        log::open(&self.shared, topic, from).await.map_err(about("open_log", topic))
+        let opening = async {
+            check_only_lane(lane).map_err(|error| error.backend(BACKEND))?;
+            log::open(&self.shared, topic, from).await
+        };
+        opening.await.map_err(about("open_log", topic))
     }
 
     fn cursors(&self) -> Option<&dyn CursorStore> {

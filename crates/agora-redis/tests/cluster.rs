@@ -60,7 +60,7 @@ async fn a_slot_that_moves_takes_its_topics_along() {
     let mut inbox = transport.subscribe(&live).await.unwrap();
     open_log(&transport, &log).await;
     send(&transport, &log, 1..=3).await;
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 5).await, ["beginning", "1", "2", "3", "end"]);
     for key in [names().channel(&live), names().stream(&log)] {
         move_slot(&servers, &key).await;
@@ -74,7 +74,7 @@ async fn a_slot_that_moves_takes_its_topics_along() {
     into.clear();
     soon("a message", inbox.recv(1, &mut into)).await.unwrap();
     assert!(matches!(into[..], [Inbound::Message(_)]), "{into:?}");
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 6).await, ["beginning", "1", "2", "3", "4", "end"]);
 }
 

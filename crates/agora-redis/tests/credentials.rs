@@ -144,7 +144,7 @@ async fn a_user_with_the_documented_rules_can_do_everything() {
         soon("a message", inbox.recv(1, &mut Vec::new())).await.unwrap();
         open_log(&transport, &log).await;
         send(&transport, &log, 1..=3).await;
-        let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+        let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
         assert_eq!(tell(&mut *reader, 5).await, ["beginning", "1", "2", "3", "end"]);
         let cursors = transport.cursors().unwrap();
         let (fence, _) = cursors.take(&log, "reader").await.unwrap();

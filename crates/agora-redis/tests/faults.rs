@@ -79,7 +79,7 @@ async fn a_half_open_connection_is_noticed_and_said() {
     let proxy = Proxy::to(server.port()).await.unwrap();
     let transport = connect(&format!("redis://127.0.0.1:{}", proxy.port())).await;
     let mut inbox = transport.subscribe(&topic("half")).await.unwrap();
-    let mut log = transport.open_log(&topic("log"), LogStart::Earliest).await.unwrap();
+    let mut log = transport.open_log(&topic("log"), 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *log, 2).await, ["beginning", "end"]);
     proxy.half_open().await;
     assert!(matches!(next(&mut *inbox).await, Inbound::Resubscribed));
@@ -105,7 +105,7 @@ async fn a_reset_resubscribes_in_both_protocols() {
         assert!(matches!(next(&mut *inbox).await, Inbound::Message(_)), "{protocol}");
         open_log(&transport, &log).await;
         send(&transport, &log, 1..=2).await;
-        let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+        let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
         assert_eq!(tell(&mut *reader, 4).await, ["beginning", "1", "2", "end"], "{protocol}");
         proxy.reset().await;
         assert!(matches!(next(&mut *inbox).await, Inbound::Resubscribed), "{protocol}");
@@ -146,7 +146,7 @@ async fn what_a_full_server_refuses_is_certainly_not_stored() {
     assert!(failed.error.is_retryable(), "{:?}", failed.error);
     ask(server.port(), &["CONFIG", "SET", "maxmemory", "0"]).await.unwrap();
     send(&transport, &log, [3]).await;
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 3).await, ["beginning", "3", "end"]);
 }
 

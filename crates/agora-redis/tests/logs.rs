@@ -19,7 +19,7 @@ async fn a_log_that_is_deleted_under_its_reader_interrupts_it() {
     for command in ["DEL", "FLUSHALL", "SET"] {
         open_log(&transport, &topic).await;
         send(&transport, &topic, 1..=2).await;
-        let mut reader = transport.open_log(&topic, LogStart::Last).await.unwrap();
+        let mut reader = transport.open_log(&topic, 0, LogStart::Last).await.unwrap();
         assert_eq!(tell(&mut *reader, 2).await, ["2", "end"]);
         match command {
             "DEL" => ask(server.port(), &["DEL", &names().stream(&topic)]).await.unwrap(),
@@ -36,7 +36,7 @@ async fn a_log_that_is_made_anew_under_its_reader_interrupts_it_however_much_it_
     let (transport, topic) = (connect(&server.url()).await, topic("anew"));
     open_log(&transport, &topic).await;
     send(&transport, &topic, 1..=3).await;
-    let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&topic, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 5).await, ["beginning", "1", "2", "3", "end"]);
     // Deleted, and filled with more than there was, in one step: a reader that only waits for what is new sees records.
     let stream = names().stream(&topic);
@@ -52,7 +52,7 @@ async fn what_came_and_went_between_two_reads_is_told() {
     let (transport, topic) = (connect(&server.url()).await, topic("passed"));
     open_log(&transport, &topic).await;
     send(&transport, &topic, 1..=3).await;
-    let mut reader = transport.open_log(&topic, LogStart::Last).await.unwrap();
+    let mut reader = transport.open_log(&topic, 0, LogStart::Last).await.unwrap();
     assert_eq!(tell(&mut *reader, 2).await, ["3", "end"]);
     let stream = names().stream(&topic);
     let script = "for i = 4, 9 do redis.call('XADD', KEYS[1], 'MAXLEN', '=', 2, '*', 'payload', i) end";
@@ -74,7 +74,7 @@ async fn retention_takes_what_is_old_and_a_reader_behind_it_is_told() {
     settings.retention = Some(std::time::Duration::from_millis(50));
     transport.open(&TopicSpec { name: topic.clone(), settings }).await.unwrap();
     send(&transport, &topic, 1..=400).await;
-    let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&topic, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 2).await, ["beginning", "1"]);
     // A server takes whole blocks of entries, and only when something is appended.
     let (stream, mut number) = (names().stream(&topic), 401);
@@ -119,7 +119,7 @@ async fn keys_headers_and_entries_of_others_are_read_as_documented() {
         .await
         .unwrap();
     ask(server.port(), &["XADD", &stream, "*", "anything", "one"]).await.unwrap();
-    let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&topic, 0, LogStart::Earliest).await.unwrap();
     let mut found = Vec::new();
     while found.len() < 3 {
         let mut into = Vec::new();
@@ -146,7 +146,7 @@ async fn the_same_thing_appended_again_has_another_stamp() {
     let (transport, topic) = (connect(&server.url()).await, topic("stamps"));
     open_log(&transport, &topic).await;
     send(&transport, &topic, [1, 1]).await;
-    let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&topic, 0, LogStart::Earliest).await.unwrap();
     let mut stamps = Vec::new();
     while stamps.len() < 2 {
         let mut into = Vec::new();

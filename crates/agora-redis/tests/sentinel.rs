@@ -78,7 +78,7 @@ async fn sentinels_that_do_not_know_the_name_say_so_and_one_that_answers_is_enou
     let transport = connect_with(&config).await;
     up(&transport).await;
     open_log(&transport, &topic("log")).await;
-    let mut reader = transport.open_log(&topic("log"), LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&topic("log"), 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 2).await, ["beginning", "end"]);
     config.master = Some("somebody-else".into());
     let error = RedisTransport::connect(&config, &cluster(), WAIT).await.err().unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{BoxFuture, Link, OutFrame, Outcome, PublishFailed};
+use agora_core::transport::{BoxFuture, Link, OutFrame, Outcome, PublishFailed, check_only_lane};
 use agora_core::{Error, ErrorKind};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -83,11 +83,7 @@ fn start(
     by: Instant,
     progress: &Arc<Progress>,
 ) -> Result<Waiting, Error> {
-    if lane != 0 {
-        return Err(error(ErrorKind::Config, "no such lane: topics of this backend have one")
-            .context("topic", topic)
-            .context("lane", lane));
-    }
+    check_only_lane(lane).map_err(|error| error.backend(crate::error::BACKEND).context("topic", topic))?;
     let bytes_max = shared.capabilities.message_bytes_max;
     if let Some(frame) = frames.iter().find(|frame| frame.payload.len() > bytes_max) {
         return Err(error(ErrorKind::TooLarge, "a frame is larger than this backend takes")

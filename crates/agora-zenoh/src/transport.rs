@@ -247,6 +247,7 @@ fn capabilities() -> Capabilities {
         log: Support::No { instead: NO_LOG },
         group: Support::No { instead: NO_GROUP },
         group_on_batch: Support::No { instead: NO_GROUP },
+        lanes: Support::No { instead: NO_LOG },
         group_order: GroupOrder::None,
         admin: Support::No { instead: NO_ADMIN },
         cursors: Support::No { instead: NO_CURSORS },
@@ -273,7 +274,7 @@ impl Transport for ZenohTransport {
             return Err(closed().operation("open"));
         }
         match topic.kind() {
-            TopicKind::Live => Ok(TopicInfo { lanes: 1 }),
+            TopicKind::Live => Ok(TopicInfo::one_lane()),
             TopicKind::Log => Err(Error::unsupported("zenoh has no log topics", NO_LOG)
                 .backend(BACKEND)
                 .operation("open")

@@ -70,7 +70,7 @@ async fn what_it_can_do_is_said_and_what_not_is_unsupported() {
         assert!(matches!(absent, Support::No { instead } if instead.contains("NATS")), "{absent:?}");
     }
     let live = TopicSpec::live(mail().topic);
-    assert_eq!(transport.open(&live).await.unwrap().lanes, 1);
+    assert_eq!(transport.open(&live).await.unwrap().lanes(), 1);
     let log = TopicSpec::log(live.name);
     let error = transport.open(&log).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);

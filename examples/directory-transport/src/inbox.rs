@@ -152,7 +152,7 @@ impl DirectoryLogInbox {
     fn take(&mut self, records_max: usize, into: &mut Vec<FromLog>) -> io::Result<bool> {
         let before = into.len();
         if std::mem::take(&mut self.beginning) {
-            into.push(FromLog::Beginning { lane: 0 });
+            into.push(FromLog::Beginning);
         }
         for _ in 0..records_max.max(1) {
             let Some((at, raw)) = self.walk.next()? else { break };
@@ -162,13 +162,13 @@ impl DirectoryLogInbox {
             self.caught_up = false;
             if std::mem::take(&mut self.mark) {
                 self.caught_up = true;
-                into.push(FromLog::CaughtUp { lane: 0 });
+                into.push(FromLog::CaughtUp);
                 break;
             }
         }
         if into.len() == before && !self.caught_up {
             self.caught_up = true;
-            into.push(FromLog::CaughtUp { lane: 0 });
+            into.push(FromLog::CaughtUp);
         }
         Ok(into.len() > before)
     }

@@ -18,7 +18,8 @@ use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
     Address, BoxFuture, Capabilities, CursorStore, Durability, GroupOrder, Hint, Inbox, Link, LogInbox,
-    LogStart, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
+    LogStart, ONE_LANE, OutFrame, Outcome, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
+    check_only_lane,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -55,6 +56,7 @@ impl DirectoryTransport {
             log: Support::Yes,
             group: Support::No { instead: NO_GROUP },
             group_on_batch: Support::No { instead: NO_GROUP },
+            lanes: Support::No { instead: ONE_LANE },
             group_order: GroupOrder::None,
             cursors: Support::Yes,
             admin: Support::No { instead: NO_ADMIN },
@@ -94,10 +96,7 @@ impl DirectoryTransport {
 
     fn check_send(&self, to: &Address, by: Instant) -> Result<()> {
         self.check_open("publish")?;
-        if to.lane != 0 {
-            let error = Error::new(ErrorKind::Config, "a topic in a directory has one lane");
-            return Err(error.backend(BACKEND).context("lane", to.lane));
-        }
+        check_only_lane(to.lane).map_err(|error| error.backend(BACKEND))?;
         if by < Instant::now() {
             return Err(Error::new(ErrorKind::Timeout, "the deadline had passed already").backend(BACKEND));
         }
@@ -123,8 +122,12 @@ impl Transport for DirectoryTransport {
                 .backend(BACKEND)
                 .operation("open"));
         }
+        if topic.settings.lanes.is_some_and(|lanes| lanes > 1) {
+            let error = Error::unsupported("a topic in a directory has one lane", ONE_LANE);
+            return Err(error.backend(BACKEND).operation("open"));
+        }
         Topic::make(&self.root, topic).map_err(|error| error.operation("open"))?;
-        Ok(TopicInfo { lanes: 1 })
+        Ok(TopicInfo::one_lane())
     }
 
     /// Writes at once, not when the future is polled.
@@ -147,8 +150,9 @@ impl Transport for DirectoryTransport {
         Ok(Box::new(inbox.map_err(|source| failed("subscribe", source))?))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
         self.check_open("open_log")?;
+        check_only_lane(lane).map_err(|error| error.backend(BACKEND).operation("open_log"))?;
         Topic::make(&self.root, &TopicSpec::log(topic.clone())).map_err(|e| e.operation("open_log"))?;
         let inbox = inbox::DirectoryLogInbox::new(Topic::of(&self.root, topic), self.link.subscribe(), &from);
         Ok(Box::new(inbox.map_err(|source| failed("open_log", source))?))

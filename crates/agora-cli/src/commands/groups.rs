@@ -127,7 +127,7 @@ fn reset_to(text: &str) -> Result<ResetTo, Failure> {
         Whence::Earliest => ResetTo::Earliest,
         Whence::Latest => ResetTo::Latest,
         Whence::Time(time) => ResetTo::Time(time),
-        Whence::Place(place) => ResetTo::At(read_position("--to", &place)?),
+        Whence::Place(place) => ResetTo::At { lane: 0, position: read_position("--to", &place)? },
     })
 }
 

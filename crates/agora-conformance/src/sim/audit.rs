@@ -37,7 +37,7 @@ impl Auditor {
     /// Writes down what was appended since it last looked.
     pub(super) async fn look(&mut self, topic: Topic, name: &TopicName, recorder: &Recorder) -> Result<()> {
         let next = self.next.entry(topic).or_default();
-        let mut inbox = self.transport.open_log(name, LogStart::At(Position((*next).into()))).await?;
+        let mut inbox = self.transport.open_log(name, 0, LogStart::At(Position((*next).into()))).await?;
         let mut told = Vec::new();
         loop {
             inbox.recv(256, &mut told).await?;
@@ -49,14 +49,14 @@ impl Auditor {
                         recorder.stored(topic, at, since.unwrap_or_default(), &raw.payload);
                         *next = at + 1;
                     }
-                    FromLog::CaughtUp { .. } => return Ok(()),
+                    FromLog::CaughtUp => return Ok(()),
                     FromLog::Interrupted => {
                         return Err(agora_core::Error::new(
                             ErrorKind::Unreachable,
                             "the audit was interrupted",
                         ));
                     }
-                    FromLog::Beginning { .. } | FromLog::Trimmed { .. } => {}
+                    FromLog::Beginning | FromLog::Trimmed => {}
                 }
             }
         }

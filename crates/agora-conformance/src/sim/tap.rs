@@ -100,8 +100,8 @@ impl<T: Transport> Transport for Tap<T> {
         Ok(Box::new(TapInbox { inner, topic: topic.clone(), life, recorder, rng }))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
-        self.inner.open_log(topic, from).await
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        self.inner.open_log(topic, lane, from).await
     }
 
     async fn join_group(&self, topic: &TopicName, group: &GroupSpec) -> Result<Box<dyn GroupInbox>> {

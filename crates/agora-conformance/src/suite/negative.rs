@@ -57,7 +57,7 @@ async fn no_log(stage: &Stage) -> Verdict {
     let (node, topic) = (stage.node("a").await?, stage.topic("absent")?);
     unsupported("open of a log", node.open(&TopicSpec::log(topic.clone())).await)?;
     for from in [LogStart::Earliest, LogStart::Last] {
-        unsupported("open_log", node.open_log(&topic, from).await)?;
+        unsupported("open_log", node.open_log(&topic, 0, from).await)?;
     }
     let bus = stage.bus("b", &[(&topic, TopicSettings::LOG)]).await?;
     for start in [Start::Earliest, Start::Live] {

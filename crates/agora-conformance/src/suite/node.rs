@@ -108,7 +108,7 @@ impl Node {
     pub async fn open_as(&self, topic: &TopicName, settings: TopicSettings) -> Verdict {
         let spec = TopicSpec { name: topic.clone(), settings };
         let info = self.stage.soon("opening a topic", self.transport.open(&spec)).await??;
-        ensure!(info.lanes > 0, "a topic of no lanes");
+        ensure!(info.lanes() > 0, "a topic of no lanes");
         Ok(())
     }
 
@@ -154,7 +154,7 @@ impl Node {
     /// # Errors
     /// What the transport says.
     pub async fn read(&self, topic: &TopicName, from: LogStart) -> Result<Reader, Fault> {
-        let opening = self.transport.open_log(topic, from);
+        let opening = self.transport.open_log(topic, 0, from);
         let inbox = self.stage.soon("opening a log", opening).await??;
         Ok(Reader { inbox, stage: self.stage.clone(), waiting: Vec::new().into_iter() })
     }
@@ -296,7 +296,7 @@ impl Reader {
         loop {
             match self.soon().await? {
                 FromLog::Record { raw, at, stamp } => return Ok(Record { raw, at, stamp }),
-                FromLog::Beginning { .. } | FromLog::CaughtUp { .. } => {}
+                FromLog::Beginning | FromLog::CaughtUp => {}
                 other => return Err(Fault::broken(format!("a record was due, and this came: {other:?}"))),
             }
         }
@@ -326,8 +326,8 @@ impl Reader {
         loop {
             match self.soon().await? {
                 FromLog::Record { raw, .. } => payloads.push(raw.payload),
-                FromLog::CaughtUp { .. } => return Ok(payloads),
-                FromLog::Beginning { .. } => {}
+                FromLog::CaughtUp => return Ok(payloads),
+                FromLog::Beginning => {}
                 other => return Err(Fault::broken(format!("the end was due, and this came: {other:?}"))),
             }
         }

@@ -119,12 +119,12 @@ impl FlawedLog {
                     *at = Position(0);
                 }
             }),
-            Flaw::NeverCaughtUp => got.retain(|one| !matches!(one, FromLog::CaughtUp { .. })),
-            Flaw::AlwaysCaughtUp if got.iter().any(is_record) => got.insert(0, FromLog::CaughtUp { lane: 0 }),
-            Flaw::TrimsSilently => got.retain(|one| !matches!(one, FromLog::Trimmed { .. })),
+            Flaw::NeverCaughtUp => got.retain(|one| !matches!(one, FromLog::CaughtUp)),
+            Flaw::AlwaysCaughtUp if got.iter().any(is_record) => got.insert(0, FromLog::CaughtUp),
+            Flaw::TrimsSilently => got.retain(|one| !matches!(one, FromLog::Trimmed)),
             Flaw::ClaimsTheBeginning if self.read == 0 && got.iter().any(is_record) => {
                 self.read = 1;
-                got.insert(0, FromLog::Beginning { lane: 0 });
+                got.insert(0, FromLog::Beginning);
             }
             _ => {}
         }

@@ -173,7 +173,7 @@ impl Transport for Flawed {
         Ok(Box::new(FlawedInbox::new(inner, self.flaw, is_deaf, old, self.one_has_ended.clone())))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
         let topic = self.topic(topic);
         let before = self.readers.fetch_add(1, Ordering::Relaxed);
         let has_ended = self.world.ended.load(Ordering::Relaxed);
@@ -194,7 +194,7 @@ impl Transport for Flawed {
                 return Err(Error::new(ErrorKind::NotFound, "there is nothing"));
             }
         }
-        let inner = self.shown(self.inner.open_log(&topic, from).await)?;
+        let inner = self.shown(self.inner.open_log(&topic, lane, from).await)?;
         Ok(Box::new(FlawedLog::new(inner, self.flaw)))
     }
 

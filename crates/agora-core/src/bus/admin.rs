@@ -130,19 +130,25 @@ impl Administration<'_> {
         reset.map_err(|error| error.operation("reset group"))
     }
 
-    /// What stands in a log: at most `records_max` records from a place on, up to the end that it has now. No group and
+    /// What stands in one lane of a log: at most `records_max` records from a place on, up to the end that it has now. No group and
     /// no cursor moves.
     ///
     /// # Errors
-    /// `NotFound` where there is no such log; `Unreachable`, also when the backend falls silent; `Closed`.
+    /// `NotFound` where there is no such log; `Config` for a lane that it has not; `Unreachable`, also when the backend falls silent; `Closed`.
     ///
     /// # Cancel safety
     /// Nothing happens when the future is dropped.
-    pub async fn peek(&self, topic: &TopicName, from: LogStart, records_max: usize) -> Result<Vec<Peeked>> {
+    pub async fn peek(
+        &self,
+        topic: &TopicName,
+        lane: u32,
+        from: LogStart,
+        records_max: usize,
+    ) -> Result<Vec<Peeked>> {
         let peek = async {
             // Looking must not make a log.
             self.admin.describe_topic(topic).await?;
-            let mut scan = Scan::begin(self.bus, topic, from).await?;
+            let mut scan = Scan::begin(self.bus, topic, lane, from).await?;
             let mut peeked = Vec::new();
             while peeked.len() < records_max
                 && let Some(one) = scan.next().await?

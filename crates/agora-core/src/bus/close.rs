@@ -52,7 +52,7 @@ impl Bus {
             self.leave(&senders, heads, by).await;
             self.shut_down(by).await
         } else {
-            let unsent: u64 = senders.iter().map(|s| s.queue.accepted() - *s.settled.borrow()).sum();
+            let unsent: u64 = senders.iter().map(|sender| sender.queue.unsettled()).sum();
             let error = Error::new(ErrorKind::Timeout, "closed before everything was sent")
                 .operation("close")
                 .context("events not settled", unsent)

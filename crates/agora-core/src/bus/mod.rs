@@ -2,9 +2,10 @@
 //!
 //! | task | one per | does |
 //! |---|---|---|
-//! | `sender` | published topic | forms frames, sends them in order, answers receivers |
+//! | `sender` | published topic | opens it, deals events out to its lanes |
+//! | `lane_sender` | lane of it | forms frames, sends them in order, answers receivers |
 //! | `topic` | subscribed live topic | reads frames, lets [`live::Receiver`](crate::live::Receiver) judge them, hands over |
-//! | `log` | log of a subscription | reads records, lets [`log::Reader`](crate::log::Reader) judge them, hands over |
+//! | `log` | lane of a log of a subscription | reads records, lets [`log::Reader`](crate::log::Reader) judge them, hands over |
 //! | `group` | place in a group | takes records, lets [`group::Tracker`](crate::group::Tracker) judge them, settles |
 //! | `control` | bus | heartbeats, failure detection, and the way of hellos and asks to the senders |
 //!
@@ -20,11 +21,14 @@ mod config;
 mod contents;
 mod control;
 mod delivery;
+mod fate;
 mod group;
+mod lane_sender;
 mod log;
 mod members;
 mod meter;
 mod progress;
+mod publish;
 mod publisher;
 mod queue;
 mod role;
@@ -50,10 +54,11 @@ pub use admin::Administration;
 pub use clock::Clock;
 pub use config::BusConfig;
 pub use delivery::{Delivery, Foreign, Gap, Missing, Received};
+pub use fate::Receipt;
 pub use group::{Attempt, Failed, ForeignJob, Group, Job, JoinGroup, Work};
 pub use members::{MemberChange, Members};
+pub use publish::Publish;
 pub use publisher::Publisher;
-pub use queue::{Publish, Receipt};
 pub use scan::{Peeked, PeekedWhat};
 pub use stats::Stats;
 pub use subscription::{Start, Subscribe, Subscription, Topics};
@@ -61,17 +66,16 @@ pub use subscription::{Start, Subscribe, Subscription, Topics};
 use crate::codec::Record;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Incarnation, NodeId, SourceId, StreamId, TopicName};
+use crate::lane;
 use crate::limits::HEARTBEAT_TOPICS_MAX;
-use crate::log::{Progress, Reader};
-use crate::transport::{Capabilities, Link, Support, TopicKind, TopicSettings, Transport};
+use crate::transport::{Capabilities, Link, Support, TopicInfo, TopicKind, TopicSettings, Transport};
 use backlog::Backlog;
 use control::{ControlCommand, ControlTask};
 use group::Hub;
-use log::LogTask;
-use queue::{Queue, closed, lock};
+use queue::{Deal, Queue, closed, lock};
 use sender::{SenderCommand, SenderTask};
 use shared::Shared;
-use topic::{Piece, TopicCommand, TopicTask};
+use topic::{TopicCommand, TopicTask};
 
 /// Commands that wait for a task, at most.
 const COMMANDS_MAX: usize = 1024;
@@ -108,7 +112,6 @@ struct State {
 struct SenderHandle {
     queue: Arc<Queue>,
     commands: mpsc::Sender<SenderCommand>,
-    settled: watch::Receiver<u64>,
     stream: StreamId,
     settings: TopicSettings,
 }
@@ -239,13 +242,12 @@ impl Bus {
             shared.config.limits.publish_timeout,
             self.capabilities().message_bytes_max,
             settings,
+            self.deal(settings.kind),
             shared.meter.publishing(&topic),
         ));
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
-        let (settle, settled) = watch::channel(0);
-        let stream = shared.stream_of(&topic);
-        let handle =
-            SenderHandle { queue: queue.clone(), commands: commands.clone(), settled, stream, settings };
+        let stream = shared.stream_of(&topic, 0);
+        let handle = SenderHandle { queue: queue.clone(), commands: commands.clone(), stream, settings };
         state.senders.insert(topic.clone(), handle);
         // At once, and not when the backend has agreed: whoever dies before that may have published.
         shared.use_topic(&topic);
@@ -253,7 +255,7 @@ impl Bus {
             shared.count_publisher();
             lock(&shared.registry).senders.insert(stream, commands);
         }
-        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver, settle);
+        let task = SenderTask::new(shared.clone(), topic.clone(), queue.clone(), receiver);
         while state.tasks.try_join_next().is_some() {}
         state.tasks.spawn_on(task.run(), &self.0.runtime);
         drop(state);
@@ -323,11 +325,11 @@ impl Bus {
     /// Nothing happens when the future is dropped.
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
         let senders: Vec<SenderHandle> = lock(&self.0.state).senders.values().cloned().collect();
-        let targets: Vec<_> = senders.iter().map(|s| (s.settled.clone(), s.queue.accepted())).collect();
+        // All of them look at once at what is queued when this is called.
+        let settled: Vec<_> = senders.iter().map(|sender| Box::pin(sender.queue.settled())).collect();
         let all = async {
-            for (mut settled, target) in targets {
-                // A sender that ended has settled everything.
-                let _ = settled.wait_for(|settled| *settled >= target).await;
+            for settled in settled {
+                settled.await;
             }
         };
         tokio::time::timeout(timeout, all).await.map_err(|_| {
@@ -356,6 +358,14 @@ impl Bus {
         self.shared().joined.wait_for(Option::is_some).await.flatten()
     }
 
+    /// How the lane of an event is found, on topics of this kind.
+    fn deal(&self, kind: TopicKind) -> Deal {
+        match (kind, self.capabilities().lanes) {
+            (TopicKind::Log, Support::Yes) => Deal::ByKey(lane::hash(&self.me().node.0.to_le_bytes())),
+            _ => Deal::OneLane,
+        }
+    }
+
     /// Has the backend topics of this kind?
     ///
     /// # Errors
@@ -375,12 +385,12 @@ impl Bus {
     }
 
     /// Opens a topic for use, unless the backend or another node takes it for something else.
-    pub(crate) async fn open_topic(&self, topic: &TopicName) -> Result<()> {
+    pub(crate) async fn open_topic(&self, topic: &TopicName) -> Result<TopicInfo> {
         let shared = self.shared();
         shared.compare_topic(topic)?;
-        shared.transport.open(&shared.config.spec_of(topic)).await?;
+        let info = shared.transport.open(&shared.config.spec_of(topic)).await?;
         shared.use_topic(topic);
-        Ok(())
+        Ok(info)
     }
 
     /// Subscribes a backlog to a live topic. The receiver hears when the subscription is established.
@@ -394,24 +404,6 @@ impl Bus {
         let joined = self.joined().await.ok_or_else(closed)?;
         let (established, done) = oneshot::channel();
         self.attach_one(topic, own, backlog, joined + GREETING_WAIT, established).await?;
-        Ok(done)
-    }
-
-    /// Lets a backlog read a log. The receiver hears when it is known where the reading begins.
-    pub(crate) async fn attach_log(
-        &self,
-        topic: &TopicName,
-        mut reader: Reader<Piece>,
-        hide_own: bool,
-        backlog: &Arc<Backlog>,
-    ) -> Result<oneshot::Receiver<Progress>> {
-        let transport = &self.shared().transport;
-        self.open_topic(topic).await?;
-        let inbox = transport.open_log(topic, reader.reopen()).await?;
-        let (established, done) = oneshot::channel();
-        let (shared, topic, backlog) = (self.shared().clone(), topic.clone(), backlog.clone());
-        let task = LogTask::new(shared, topic, reader, inbox, backlog, hide_own, established);
-        self.spawn(task.run())?;
         Ok(done)
     }
 
@@ -436,7 +428,7 @@ impl Bus {
     ) -> Result<()> {
         let _one_at_a_time = self.0.attaching.lock().await;
         let shared = self.shared();
-        let stream = shared.stream_of(topic);
+        let stream = shared.stream_of(topic, 0);
         let subscribe = |expected| TopicCommand::Subscribe {
             backlog: backlog.clone(),
             own,

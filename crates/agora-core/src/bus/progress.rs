@@ -18,27 +18,39 @@ use crate::transport::{CursorStore, Fence};
 /// Where a subscription stands. What was returned last counts as taken when the next is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    lanes: Mutex<BTreeMap<StreamId, LaneCursor>>,
+    lanes: Mutex<Lanes>,
     moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    cursors: BTreeMap<StreamId, LaneCursor>,
+    /// Of which topic each lane is that is read.
+    topics: BTreeMap<StreamId, TopicName>,
 }
 
 /// A step that is not taken yet: see [`LaneCursor::advance`].
 pub(crate) type Step = (StreamId, Progress, Option<u64>);
 
 impl Place {
+    /// This stream is a lane of that topic.
+    pub(crate) fn know(&self, stream: StreamId, topic: &TopicName) {
+        lock(&self.lanes).topics.insert(stream, topic.clone());
+    }
+
     /// Goes on from a cursor.
     pub(crate) fn begin(&self, stream: StreamId, lane: LaneCursor) {
-        lock(&self.lanes).insert(stream, lane);
+        lock(&self.lanes).cursors.insert(stream, lane);
     }
 
     pub(crate) fn take(&self, (stream, progress, taken): &Step) {
-        lock(&self.lanes).entry(*stream).or_default().advance(progress, *taken);
+        lock(&self.lanes).cursors.entry(*stream).or_default().advance(progress, *taken);
         self.moved.notify_one();
     }
 
     /// The cursor, with a step that is not taken yet.
     pub(crate) fn cursor(&self, with: Option<&Step>) -> Cursor {
-        let mut lanes = lock(&self.lanes).clone();
+        let mut lanes = lock(&self.lanes).cursors.clone();
         if let Some((stream, progress, taken)) = with {
             lanes.entry(*stream).or_default().advance(progress, *taken);
         }
@@ -47,8 +59,16 @@ impl Place {
         cursor
     }
 
-    fn lane(&self, stream: StreamId) -> Option<LaneCursor> {
-        lock(&self.lanes).get(&stream).cloned()
+    /// The cursor of one topic; `None` as long as nothing of it has a place.
+    fn cursor_of(&self, topic: &TopicName) -> Option<Cursor> {
+        let lanes = lock(&self.lanes);
+        let mut cursor = None;
+        for (stream, of) in &lanes.topics {
+            if let Some(lane) = lanes.cursors.get(stream).filter(|_| of == topic) {
+                cursor.get_or_insert_with(Cursor::default).set(*stream, lane.clone());
+            }
+        }
+        cursor
     }
 }
 
@@ -56,16 +76,14 @@ impl Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     pub(crate) name: String,
-    pub(crate) topics: Vec<(TopicName, StreamId, Fence)>,
+    pub(crate) topics: Vec<(TopicName, Fence)>,
 }
 
 impl Durable {
     /// Saves where each topic stands.
     pub(crate) async fn save(&self, store: &dyn CursorStore, place: &Place) -> Result<()> {
-        for (topic, stream, fence) in &self.topics {
-            let Some(lane) = place.lane(*stream) else { continue };
-            let mut cursor = Cursor::default();
-            cursor.set(*stream, lane);
+        for (topic, fence) in &self.topics {
+            let Some(cursor) = place.cursor_of(topic) else { continue };
             store.save(topic, &self.name, *fence, &cursor.to_bytes()?).await?;
         }
         Ok(())

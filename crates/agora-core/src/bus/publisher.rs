@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::Bus;
-use super::queue::{Publish, Queue};
+use super::publish::Publish;
+use super::queue::Queue;
 use super::shared::Shared;
 use super::stats::add;
 use crate::codec::RecordParts;

@@ -1,4 +1,4 @@
-//! Reads a log from a place to its end, as an operator does: without an order to mend, a group or a cursor.
+//! Reads a lane of a log from a place to its end, as an operator does: without an order to mend, a group or a cursor.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub enum PeekedWhat {
     Unreadable(&'static str),
 }
 
-/// The reading of a log up to the end that it had.
+/// The reading of a lane up to the end that it had.
 pub(crate) struct Scan {
     topic: TopicName,
     stream: StreamId,
@@ -54,9 +54,9 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) async fn begin(bus: &Bus, topic: &TopicName, from: LogStart) -> Result<Self> {
-        let inbox = bus.shared().transport.open_log(topic, from).await?;
-        let stream = bus.shared().stream_of(topic);
+    pub(crate) async fn begin(bus: &Bus, topic: &TopicName, lane: u32, from: LogStart) -> Result<Self> {
+        let inbox = bus.shared().transport.open_log(topic, lane, from).await?;
+        let stream = bus.shared().stream_of(topic, lane);
         let (inbound, read) = (Vec::new(), VecDeque::new());
         Ok(Self { topic: topic.clone(), stream, inbox, inbound, read, ended: false })
     }
@@ -72,12 +72,12 @@ impl Scan {
                         let what = look(self.stream, &raw);
                         self.read.push_back(Peeked { lane: raw.lane, at, raw, what });
                     }
-                    FromLog::CaughtUp { .. } => {
+                    FromLog::CaughtUp => {
                         self.ended = true;
                         break;
                     }
                     FromLog::Interrupted => return Err(self.broken("the connection was interrupted")),
-                    FromLog::Beginning { .. } | FromLog::Trimmed { .. } => {}
+                    FromLog::Beginning | FromLog::Trimmed => {}
                 }
             }
         }

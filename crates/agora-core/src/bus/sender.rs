@@ -1,35 +1,28 @@
-//! The task behind the publishers of one stream: forms frames, sends them in order, answers receivers.
+//! The task behind the publishers of one topic: opens it, lets each lane have its sender, and adopts lanes that come later.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Shared;
-use super::queue::{Batch, Queue, Receipt, closed};
-use super::role::Role;
-use super::stats::add;
+use super::COMMANDS_MAX;
+use super::lane_sender::LaneSender;
+use super::queue::{Queue, closed};
+use super::shared::Shared;
 use super::topic::sleep_until;
-use crate::codec::{self, FrameType, Stamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{StreamId, TopicName};
-use crate::live::Announcement;
-use crate::transport::{
-    Address, BoxFuture, Durability, OutFrame, PublishFailed, TopicKind, TopicSettings, Wire,
-};
+use crate::id::TopicName;
+use crate::transport::{Address, TopicInfo, TopicKind};
 
-/// At most so many frames, and about so many bytes, go to the transport in one call. The next call waits for the answers
-/// to this one, so that where each event is a message of its own a call of few would spend its time waiting.
-const CALL_FRAMES_MAX: usize = 1024;
-const CALL_BYTES_MAX: usize = 1 << 20;
-/// Heads and repair answers that wait; further ones are dropped, and asked for again.
-const ANNOUNCEMENTS_MAX: usize = 1024;
 /// The first and the last pause after a failure.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// How often it is looked, while the number of lanes changes, for what has waited too long.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Where a sender stands that has formed nothing: next and floor.
+const NOTHING_SENT: (u64, u64) = (1, 1);
 
 /// What other tasks ask of a sender. A full queue drops hellos and asks: they are repeated.
 #[derive(Debug)]
@@ -40,30 +33,14 @@ pub(crate) enum SenderCommand {
     Finish(oneshot::Sender<(u64, u64)>),
 }
 
-/// What a formed frame becomes on success or failure.
-struct InFlight {
-    frame: OutFrame,
-    /// `None`: an announcement, which is not sent again when it fails.
-    batch: Option<(Batch, Receipt)>,
-}
-
 pub(crate) struct SenderTask {
     shared: Arc<Shared>,
-    address: Address,
-    settings: TopicSettings,
-    stream: StreamId,
+    topic: TopicName,
     queue: Arc<Queue>,
     commands: mpsc::Receiver<SenderCommand>,
-    settled: watch::Sender<u64>,
-    role: Role,
-    announcements: VecDeque<Announcement>,
-    /// In the order of their sequences; sent again from the front after a failure.
-    flight: VecDeque<InFlight>,
-    call: Option<BoxFuture<Result<(), PublishFailed>>>,
-    retry_at: Option<Instant>,
-    backoff: Duration,
+    /// What was asked before the topic was open.
+    early: Vec<SenderCommand>,
     finishing: Option<oneshot::Sender<(u64, u64)>>,
-    finished: bool,
 }
 
 impl SenderTask {
@@ -72,81 +49,37 @@ impl SenderTask {
         topic: TopicName,
         queue: Arc<Queue>,
         commands: mpsc::Receiver<SenderCommand>,
-        settled: watch::Sender<u64>,
     ) -> Self {
-        let stream = shared.stream_of(&topic);
-        let settings = shared.config.settings_of(&topic);
-        let role = Role::new(&settings, Instant::now(), shared.config.limits.repair_age);
-        Self {
-            address: Address { topic, lane: 0 },
-            settings,
-            stream,
-            queue,
-            commands,
-            settled,
-            role,
-            announcements: VecDeque::new(),
-            flight: VecDeque::new(),
-            call: None,
-            retry_at: None,
-            backoff: BACKOFF.0,
-            finishing: None,
-            finished: false,
-            shared,
-        }
+        Self { shared, topic, queue, commands, early: Vec::new(), finishing: None }
     }
 
     pub(crate) async fn run(mut self) {
         match self.open().await {
-            Ok(true) => {}
-            Ok(false) => return,
+            Ok(Some(info)) => {
+                let is_live = self.shared.config.kind_of(&self.topic) == TopicKind::Live;
+                if is_live || info.lanes() <= 1 && !info.may_grow() {
+                    self.run_one_lane().await;
+                } else {
+                    self.run_lanes(info).await;
+                }
+            }
+            Ok(None) => {}
             Err(error) => {
                 // Whoever asks for a publisher from here on gets another sender.
                 self.commands.close();
-                self.shared.refused_topic(&self.address.topic);
-                return self.fail_queued(&error);
-            }
-        }
-        loop {
-            self.prepare();
-            let (usable, link) = self.shared.link.read();
-            if usable && self.call.is_none() && self.retry_at.is_none() {
-                self.send();
-            }
-            if self.is_done() {
-                self.finish();
-            }
-            let may_take = usable && self.call.is_none() && self.retry_at.is_none();
-            let expiry = if usable { None } else { self.queue.poll_expiry() };
-            let flight = self.call.is_none().then(|| self.flight_deadline()).flatten();
-            let timer = [expiry, flight, self.retry_at, self.role.poll_timeout()];
-            let timer = timer.into_iter().flatten().min();
-            tokio::select! {
-                biased;
-                command = self.commands.recv() => match command {
-                    Some(command) => self.handle(command),
-                    None => return,
-                },
-                result = poll_call(&mut self.call) => {
-                    self.call = None;
-                    self.sent(result);
-                    tokio::task::coop::consume_budget().await;
-                }
-                // While the link is down too: the deadline of what was queued decides when to look again.
-                () = self.queue.appended(), if may_take || !usable => {}
-                changed = self.shared.link.changed(link) => if !changed { return },
-                () = sleep_until(timer) => self.handle_timeout(),
+                self.shared.refused_topic(&self.topic);
+                self.fail_queued(&error);
             }
         }
     }
 
-    /// Opens the topic, as long as it takes and a retry can help. `false`: the bus is gone.
-    async fn open(&mut self) -> Result<bool> {
-        let spec = self.shared.config.spec_of(&self.address.topic);
+    /// Opens the topic, as long as it takes and a retry can help. `None`: the bus is gone.
+    async fn open(&mut self) -> Result<Option<TopicInfo>> {
+        let spec = self.shared.config.spec_of(&self.topic);
         let mut pause = BACKOFF.0;
         loop {
             match self.shared.transport.open(&spec).await {
-                Ok(_) => return Ok(true),
+                Ok(info) => return Ok(Some(info)),
                 Err(error) if error.is_retryable() => {
                     tracing::debug!(topic = %spec.name, %error, "cannot open yet")
                 }
@@ -160,13 +93,15 @@ impl SenderTask {
                 if self.queue.is_empty()
                     && let Some(done) = self.finishing.take()
                 {
-                    let _ = done.send((self.role.next(), self.role.floor()));
+                    let _ = done.send(NOTHING_SENT);
                 }
                 tokio::select! {
                     biased;
                     command = self.commands.recv() => match command {
-                        Some(command) => self.handle(command),
-                        None => return Ok(false),
+                        Some(SenderCommand::Finish(done)) => self.finishing = Some(done),
+                        Some(command) if self.early.len() < COMMANDS_MAX => self.early.push(command),
+                        Some(_) => {}
+                        None => return Ok(None),
                     },
                     () = tokio::time::sleep_until(until) => break,
                 }
@@ -174,41 +109,79 @@ impl SenderTask {
         }
     }
 
-    fn handle(&mut self, command: SenderCommand) {
-        match command {
-            SenderCommand::Hello(nonce) => {
-                if let Some(source) = self.role.source() {
-                    source.handle_hello(nonce);
+    /// A topic of one lane for ever: its sender is this task.
+    async fn run_one_lane(&mut self) {
+        self.queue.deal(1);
+        let mut lane = self.lane(0);
+        self.early.drain(..).for_each(|command| lane.handle(command));
+        if let Some(done) = self.finishing.take() {
+            lane.handle(SenderCommand::Finish(done));
+        }
+        // A closed one in its place: nobody asks this task any more.
+        let commands = std::mem::replace(&mut self.commands, mpsc::channel(1).1);
+        lane.run(commands).await;
+    }
+
+    /// A log that has several lanes, or may have: a task each, so that one that is stuck holds no other one up.
+    async fn run_lanes(&mut self, mut info: TopicInfo) {
+        let (mut senders, mut tasks) = (Vec::new(), JoinSet::new());
+        let (mut lanes, mut grown) = (0, Some(info.lanes().max(1)));
+        loop {
+            if let Some(now) = grown
+                && self.queue.are_lanes_settled()
+            {
+                self.queue.deal(now);
+                for lane in lanes..now {
+                    let (sender, commands) = mpsc::channel(1);
+                    tasks.spawn(self.lane(lane).run(commands));
+                    senders.push(sender);
                 }
+                (lanes, grown) = (now, None);
             }
-            SenderCommand::Ask(ranges) => {
-                if let Some(source) = self.role.source() {
-                    source.handle_ask(Instant::now(), &ranges);
+            if grown.is_none()
+                && self.finishing.is_some()
+                && self.queue.are_lanes_settled()
+                && let Some(done) = self.finishing.take()
+            {
+                // Readers of a log need no word of its end. Whoever closes the bus may have run out of time and be gone.
+                let _ = done.send(NOTHING_SENT);
+            }
+            let queue = self.queue.clone();
+            let look = grown.map(|_| Instant::now() + LOOK_INTERVAL);
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(SenderCommand::Finish(done)) => self.finishing = Some(done),
+                    // On a log nothing is repaired.
+                    Some(_) => {}
+                    None => return,
+                },
+                // None ends by itself, unless it is broken.
+                Some(_) = tasks.join_next() => return,
+                () = queue.lanes_settled(), if grown.is_some() || self.finishing.is_some() => {}
+                now = info.more_than(lanes), if grown.is_none() => {
+                    tracing::info!(topic = %self.topic, lanes, now, "the topic has more lanes");
+                    // What comes now goes by the new number, and what came before is settled first: equal keys keep
+                    // their order.
+                    self.queue.hold();
+                    grown = Some(now);
                 }
+                () = sleep_until(look) => self.count_expired(),
             }
-            SenderCommand::Finish(done) => self.finishing = Some(done),
         }
     }
 
-    fn handle_timeout(&mut self) {
+    fn lane(&self, lane: u32) -> LaneSender {
+        let address = Address { topic: self.topic.clone(), lane };
+        LaneSender::new(self.shared.clone(), address, self.queue.outlet(lane))
+    }
+
+    fn count_expired(&self) {
         let now = Instant::now();
-        if let Some(source) = self.role.source() {
-            source.handle_timeout(now);
-        }
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-        }
-        if self.call.is_none() {
-            self.give_up_overdue(now);
-        }
-        self.count_expired();
-    }
-
-    fn count_expired(&mut self) {
-        let expired = self.queue.expire(Instant::now());
+        // Of a topic that is known to have one lane nothing waits to be dealt out: it waits in the lane.
+        let expired = self.queue.expire_undealt(now) + self.queue.outlet(0).expire(now);
         if expired > 0 {
             self.count_failed(expired, ErrorKind::Timeout);
-            self.settled.send_modify(|settled| *settled += expired);
         }
     }
 
@@ -221,195 +194,12 @@ impl SenderTask {
         self.shared.counters.failed(events, kind);
         self.queue.meter.failed(events, kind);
     }
-
-    /// Takes over what the source has to send. Hellos wait for the next call, so that one head answers many.
-    fn prepare(&mut self) {
-        while let Some(announcement) = self.role.poll_due() {
-            self.announce_later(announcement);
-        }
-    }
-
-    fn announce_later(&mut self, announcement: Announcement) {
-        // While nothing can be sent, heads of the same news would pile up: the last one says it all.
-        let stale = |a: &Announcement| matches!(a, Announcement::Head { nonces, .. } if nonces.is_empty());
-        if self.announcements.back().is_some_and(stale) && matches!(announcement, Announcement::Head { .. }) {
-            self.announcements.pop_back();
-        }
-        if self.announcements.len() < ANNOUNCEMENTS_MAX {
-            self.announcements.push_back(announcement);
-        }
-    }
-
-    /// Begins a call to the transport with what there is: what failed before, announcements, new events.
-    fn send(&mut self) {
-        let by = Instant::now() + self.shared.config.limits.publish_timeout;
-        while let Some(announcement) = self.role.poll() {
-            self.announce_later(announcement);
-        }
-        // Half of a call at most: answers must not keep what is new waiting.
-        while self.flight.len() < CALL_FRAMES_MAX / 2 {
-            let Some(announcement) = self.announcements.pop_front() else { break };
-            let frame = self.announce(announcement);
-            self.flight.push_back(InFlight { frame: OutFrame::new(frame), batch: None });
-        }
-        self.count_expired();
-        if self.flight.len() < CALL_FRAMES_MAX {
-            for batch in self.queue.take(CALL_FRAMES_MAX - self.flight.len(), CALL_BYTES_MAX) {
-                self.form(batch);
-            }
-        }
-        if self.flight.is_empty() {
-            return;
-        }
-        let frames = self.flight.iter().map(|f| f.frame.clone()).collect();
-        let by = self.flight_deadline().map_or(by, |deadline| deadline.min(by));
-        self.call = Some(self.shared.transport.publish(&self.address, frames, by));
-    }
-
-    fn announce(&mut self, announcement: Announcement) -> Bytes {
-        match announcement {
-            Announcement::Repeat(frame) => {
-                add(&self.shared.counters.repeats_sent, 1);
-                self.queue.meter.repeats.add(1);
-                frame
-            }
-            Announcement::Head { next, floor, fin, nonces } => {
-                codec::encode_head(&self.stamp(next, floor), fin, &nonces)
-            }
-        }
-    }
-
-    /// Gives a batch its sequences. From here on it is immutable, and can no longer be called back.
-    fn form(&mut self, mut batch: Batch) {
-        let (records, seq) = (batch.builder.records(), self.role.next());
-        let stamp = self.stamp(seq, self.role.floor());
-        let frame = batch.builder.finish(&stamp, FrameType::Data);
-        let share = self.shared.repair_share();
-        self.role.formed(Instant::now(), frame.clone(), records, share);
-        let durability = match self.settings.kind {
-            TopicKind::Live => self.shared.transport.capabilities().live_durability,
-            TopicKind::Log => Durability::Stored,
-        };
-        let frame = match batch.single.take() {
-            None => OutFrame::new(frame),
-            Some(single) if self.settings.wire == Wire::Plain => single.plain(),
-            Some(single) => single.framed(frame, &stamp),
-        };
-        let receipt = Receipt { source: self.shared.me, lane: self.address.lane, seq, durability };
-        batch.count(records);
-        self.flight.push_back(InFlight { frame, batch: Some((batch, receipt)) });
-    }
-
-    fn stamp(&self, seq: u64, floor: u64) -> Stamp {
-        let sent_us = self.shared.config.clock.now_us();
-        Stamp { source: self.shared.me, stream: self.stream, seq, floor, sent_us }
-    }
-
-    fn sent(&mut self, result: Result<(), PublishFailed>) {
-        let accepted = match &result {
-            Ok(()) => self.flight.len(),
-            Err(failed) => failed.accepted.min(self.flight.len()),
-        };
-        let now = Instant::now();
-        for done in self.flight.drain(..accepted) {
-            if let Some((batch, receipt)) = done.batch {
-                add(&self.shared.counters.frames_sent, 1);
-                self.role.settled(receipt.seq);
-                let events = batch.events() as u64;
-                add(&self.shared.counters.accepted, events);
-                self.queue.meter.accepted(events, self.queue.waited(&batch, now));
-                batch.decide(Ok(receipt));
-                self.settled.send_modify(|settled| *settled += events);
-            }
-        }
-        match result {
-            Ok(()) => self.backoff = BACKOFF.0,
-            Err(failed) => {
-                tracing::debug!(topic = %self.address.topic, error = %failed.error, "publish failed");
-                self.flight.retain(|f| f.batch.is_some());
-                if !failed.error.is_retryable() {
-                    self.give_up(|_| true, &failed.error);
-                } else {
-                    self.give_up_overdue(now);
-                }
-                self.retry_at = Some(now + self.backoff.mul_f64(0.5 + self.shared.jitter() / 2.0));
-                self.backoff = (self.backoff * 2).min(BACKOFF.1);
-            }
-        }
-    }
-
-    fn flight_deadline(&self) -> Option<Instant> {
-        self.flight.iter().filter_map(|f| f.batch.as_ref()).map(|(batch, _)| batch.deadline).min()
-    }
-
-    /// What was formed and not accepted in time may have gone out, and is still held for repair: its outcome is
-    /// unknown.
-    fn give_up_overdue(&mut self, now: Instant) {
-        let error = Error::new(ErrorKind::OutcomeUnknown, "sent, but not accepted in time");
-        self.give_up(|batch| batch.deadline <= now, &error);
-    }
-
-    fn give_up(&mut self, which: impl Fn(&Batch) -> bool, cause: &Error) {
-        let mut settled = 0;
-        let role = &mut self.role;
-        self.flight.retain(|f| match &f.batch {
-            Some((batch, receipt)) if which(batch) => {
-                role.settled(receipt.seq);
-                settled += batch.events() as u64;
-                batch.decide(Err(outcome_unknown(cause)));
-                false
-            }
-            _ => true,
-        });
-        if settled > 0 {
-            self.count_failed(settled, ErrorKind::OutcomeUnknown);
-            self.settled.send_modify(|n| *n += settled);
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.finishing.is_some() && !self.finished && self.flight.is_empty() && self.queue.is_empty()
-    }
-
-    /// Everything is sent: announces the end, and goes on answering until the task is ended.
-    fn finish(&mut self) {
-        self.finished = true;
-        if let Some(source) = self.role.source() {
-            source.finish();
-        }
-        if let Some(done) = self.finishing.take() {
-            // Whoever closes the bus may have run out of time and be gone.
-            let _ = done.send((self.role.next(), self.role.floor()));
-        }
-        if self.call.is_none() {
-            self.send();
-        }
-    }
 }
 
 /// However the task ends, nobody is left waiting, and nothing more is queued that nobody would take.
 impl Drop for SenderTask {
     fn drop(&mut self) {
         self.fail_queued(&closed());
-        let cut_short: u64 =
-            self.flight.iter().filter_map(|f| f.batch.as_ref()).map(|(batch, _)| batch.events() as u64).sum();
-        self.count_failed(cut_short, ErrorKind::OutcomeUnknown);
-        self.settled.send_replace(self.queue.accepted());
+        self.queue.end();
     }
-}
-
-async fn poll_call(call: &mut Option<BoxFuture<Result<(), PublishFailed>>>) -> Result<(), PublishFailed> {
-    match call {
-        Some(call) => call.await,
-        None => std::future::pending().await,
-    }
-}
-
-fn outcome_unknown(cause: &Error) -> Error {
-    if cause.kind() == ErrorKind::OutcomeUnknown {
-        return cause.clone().operation("publish");
-    }
-    Error::new(ErrorKind::OutcomeUnknown, "sent, but whether it was accepted is not known")
-        .operation("publish")
-        .source(cause.clone())
 }

@@ -175,9 +175,9 @@ impl Shared {
         }
     }
 
-    /// The stream of a topic: its only lane.
-    pub(crate) fn stream_of(&self, topic: &TopicName) -> StreamId {
-        StreamId::of(&self.config.cluster, topic, 0)
+    /// The stream of one lane of a topic. That of the first one stands for the topic where one is named.
+    pub(crate) fn stream_of(&self, topic: &TopicName, lane: u32) -> StreamId {
+        StreamId::of(&self.config.cluster, topic, lane)
     }
 
     pub(crate) fn control_stream(&self) -> StreamId {
@@ -233,7 +233,7 @@ impl Shared {
     /// # Errors
     /// `Conflict`, where a member says that the topic is something else.
     pub(crate) fn compare_topic(&self, topic: &TopicName) -> Result<()> {
-        let (stream, settings) = (self.stream_of(topic), self.config.settings_of(topic));
+        let (stream, settings) = (self.stream_of(topic, 0), self.config.settings_of(topic));
         let members = self.members.borrow().clone();
         for member in members.iter().filter(|member| member.state.is_live()) {
             let stated = member.info.topics.iter().find(|stated| stated.stream == stream);
@@ -258,15 +258,15 @@ impl Shared {
     pub(crate) fn use_topic(&self, topic: &TopicName) {
         let used = &mut lock(&self.registry).used;
         if used.len() < USED_MAX {
-            used.insert(self.stream_of(topic), topic.clone());
+            used.insert(self.stream_of(topic, 0), topic.clone());
         }
     }
 
     /// The backend does not let it: this node does not use it after all.
     pub(crate) fn refused_topic(&self, topic: &TopicName) {
         let mut registry = lock(&self.registry);
-        registry.used.remove(&self.stream_of(topic));
-        registry.senders.remove(&self.stream_of(topic));
+        registry.used.remove(&self.stream_of(topic, 0));
+        registry.senders.remove(&self.stream_of(topic, 0));
     }
 
     /// Warns of a member that is told something else of a topic that is used here.

@@ -11,6 +11,7 @@ use futures_core::Stream;
 use super::Bus;
 use super::backlog::{Backlog, Item};
 use super::delivery::{Delivery, Gap, Missing, Received};
+use super::log::LogReading;
 use super::meter::Consuming;
 use super::progress::{Durable, Place, Step, check_name, keep_saving, not_of};
 use super::queue::closed;
@@ -21,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, Redriven};
 use crate::id::{StreamId, TopicName};
 use crate::live::Reason;
-use crate::log::{Cursor, LaneCursor, Progress, Reader};
+use crate::log::{Cursor, Progress, Reader};
 use crate::transport::{LogStart, Support, TopicKind};
 
 /// Where a subscription begins. More may come.
@@ -150,17 +151,36 @@ impl<E: Events> Subscribe<E> {
             bus: bus.clone(),
             events: std::marker::PhantomData,
         };
+        let mut lanes = BTreeMap::new();
+        for topic in topics.iter().filter(|topic| bus.config().kind_of(topic) == TopicKind::Log) {
+            lanes.insert(topic.clone(), bus.open_topic(topic).await?);
+        }
         let saved = subscription.take_over(&topics, durable).await?;
         let (mut live, mut logs) = (Vec::new(), Vec::new());
         for topic in &topics {
-            match bus.config().kind_of(topic) {
-                TopicKind::Live => live.push(bus.attach(topic, self.own, &backlog).await?),
-                TopicKind::Log => {
-                    let reader = subscription.reader(topic, &start, &saved)?;
-                    let hide_own = start == Start::Live && !self.own;
-                    let stream = bus.shared().stream_of(topic);
-                    logs.push((stream, bus.attach_log(topic, reader, hide_own, &backlog).await?));
-                }
+            let Some(info) = lanes.remove(topic) else {
+                live.push(bus.attach(topic, self.own, &backlog).await?);
+                continue;
+            };
+            let known = info.lanes().max(1);
+            let reading = LogReading {
+                shared: bus.shared().clone(),
+                topic: topic.clone(),
+                backlog: backlog.clone(),
+                place: subscription.place.clone(),
+                hide_own: start == Start::Live && !self.own,
+                held_bytes: bus.shared().held_share() / known as usize,
+            };
+            let cursor = subscription.begins_at(topic, known, &start, &saved)?;
+            for lane in 0..known {
+                let stream = bus.shared().stream_of(topic, lane);
+                let reader = subscription.reader(stream, cursor, &start, reading.held_bytes);
+                let (task, established) = reading.open(lane, reader).await?;
+                bus.spawn(task.run())?;
+                logs.push((stream, established));
+            }
+            if info.may_grow() {
+                bus.spawn(reading.follow(info, known))?;
             }
         }
         for established in live {
@@ -316,47 +336,60 @@ impl<E: Events> Subscription<E> {
         &mut self,
         topics: &[TopicName],
         name: Option<&str>,
-    ) -> Result<BTreeMap<StreamId, LaneCursor>> {
+    ) -> Result<BTreeMap<TopicName, Cursor>> {
         let mut saved = BTreeMap::new();
         let Some(name) = name else { return Ok(saved) };
         let mut durable = Durable { name: name.to_owned(), topics: Vec::new() };
         let store = self.bus.shared().transport.cursors().ok_or_else(closed)?;
         for topic in topics {
-            let stream = self.bus.shared().stream_of(topic);
             let (fence, bytes) = store.take(topic, name).await?;
-            durable.topics.push((topic.clone(), stream, fence));
+            durable.topics.push((topic.clone(), fence));
             if let Some(bytes) = bytes {
-                let cursor = Cursor::from_bytes(&bytes)?;
-                saved.insert(stream, cursor.lane(stream).ok_or_else(|| not_of(topic))?.clone());
+                saved.insert(topic.clone(), Cursor::from_bytes(&bytes)?);
             }
         }
         self.durable = Some(durable);
         Ok(saved)
     }
 
-    /// The reader of a log, where it begins. What was saved under a durable name goes before `start`.
-    fn reader(
+    /// The cursor at which the reading of a log begins. What was saved under a durable name goes before `start`.
+    fn begins_at<'a>(
         &self,
         topic: &TopicName,
-        start: &Start,
-        saved: &BTreeMap<StreamId, LaneCursor>,
-    ) -> Result<Reader<Piece>> {
-        let held = self.bus.shared().held_share();
-        let stream = self.bus.shared().stream_of(topic);
+        lanes: u32,
+        start: &'a Start,
+        saved: &'a BTreeMap<TopicName, Cursor>,
+    ) -> Result<Option<&'a Cursor>> {
         let given = match start {
-            Start::Cursor(cursor) => Some(cursor.lane(stream).ok_or_else(|| not_of(topic))?),
+            Start::Cursor(cursor) => Some(cursor),
             _ => None,
         };
-        if let Some(lane) = saved.get(&stream).or(given) {
+        let Some(cursor) = saved.get(topic).or(given) else { return Ok(None) };
+        let shared = self.bus.shared();
+        let is_of_it = (0..lanes).any(|lane| cursor.lane(shared.stream_of(topic, lane)).is_some());
+        if is_of_it { Ok(Some(cursor)) } else { Err(not_of(topic)) }
+    }
+
+    /// The reader of a lane, where it begins. One of which the cursor says nothing is read from its start: it was not
+    /// there, or nothing was read of it.
+    fn reader(
+        &self,
+        stream: StreamId,
+        cursor: Option<&Cursor>,
+        start: &Start,
+        held_bytes: usize,
+    ) -> Reader<Piece> {
+        if let Some(lane) = cursor.and_then(|cursor| cursor.lane(stream)) {
             self.place.begin(stream, lane.clone());
-            return Ok(Reader::resume(lane, held));
+            return Reader::resume(lane, held_bytes);
         }
         let from = match start {
-            Start::Live | Start::Cursor(_) => LogStart::Last,
-            Start::Earliest => LogStart::Earliest,
+            // Nothing of what is older was asked for.
             Start::Time(time) => LogStart::Time(*time),
+            Start::Live if cursor.is_none() => LogStart::Last,
+            Start::Live | Start::Earliest | Start::Cursor(_) => LogStart::Earliest,
         };
-        Ok(Reader::new(&from, held))
+        Reader::new(&from, held_bytes)
     }
 
     /// What was returned last counts as taken.

@@ -76,7 +76,7 @@ pub struct Progress {
     pub source: Option<(SourceId, u64, u64)>,
 }
 
-/// Where a subscription stands in its logs. Small enough to be kept anywhere (at most 3 KiB for each topic), and shown
+/// Where a subscription stands in its logs. Small enough to be kept anywhere (at most 3 KiB for each lane), and shown
 /// and read as text.
 ///
 /// It holds what a reader needs to go on without repeating or losing anything, and to notice that the log is no longer
@@ -100,7 +100,7 @@ impl Cursor {
     /// As bytes.
     ///
     /// # Errors
-    /// `TooLarge` with more topics than fit.
+    /// `TooLarge` with more lanes than fit.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let lanes: Vec<(u64, &LaneCursor)> =
             self.lanes.iter().map(|(stream, lane)| (stream.0, lane)).collect();

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::group::Group;
 use super::group_inbox::start_of;
-use super::logs::{Log, Records};
+use super::logs::{Log, Records, no_lane};
 use super::node::{MemoryTransport, NO_LOG};
 use super::state::{EndpointId, State, named};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,14 +27,14 @@ impl State {
         of: EndpointId,
         topic: &TopicName,
         name: &GroupName,
-    ) -> Result<(&Records, &mut Group)> {
-        let Log { records, groups, .. } = self.log_of(of, topic)?;
+    ) -> Result<(&[Records], &mut Group)> {
+        let Log { lanes, groups, .. } = self.log_of(of, topic)?;
         let group = groups.get_mut(name).ok_or_else(|| {
             let error = named(Error::new(ErrorKind::NotFound, "the log has no group of this name"));
             error.context("topic", topic).context("group", name)
         })?;
-        group.advance(Instant::now(), records);
-        Ok((records, group))
+        group.advance(Instant::now(), lanes);
+        Ok((lanes, group))
     }
 
     fn create_topic(&mut self, of: EndpointId, topic: &TopicSpec) -> Result<()> {
@@ -48,7 +48,7 @@ impl State {
             let error = named(Error::new(ErrorKind::Conflict, "there is a log of this name already"));
             return Err(error.context("topic", &topic.name));
         }
-        self.logs.open(&cluster, topic)
+        self.logs.open(Instant::now(), &cluster, topic).map(drop)
     }
 
     fn delete_topic(&mut self, of: EndpointId, topic: &TopicName) -> Result<()> {
@@ -73,8 +73,8 @@ impl State {
             let error = named(Error::new(ErrorKind::Conflict, "there is a group of this name already"));
             return Err(error.context("topic", topic).context("group", name));
         }
-        let next = start_of(&log.records, start);
-        log.groups.insert(name.clone(), Group::new(style, next, held_max));
+        let next = start_of(&log.lanes, start);
+        log.groups.insert(name.clone(), Group::new(style, &next, held_max));
         Ok(())
     }
 
@@ -92,24 +92,42 @@ impl State {
         name: &GroupName,
         to: ResetTo,
         dry_run: bool,
-    ) -> Result<LaneReset> {
-        let (records, group) = self.group_of(of, topic, name)?;
-        let (first, end) = (records.first, records.end());
-        let to = match to {
-            ResetTo::Earliest => first,
-            ResetTo::Latest => end,
-            ResetTo::Time(time) => records.at_time(time),
-            ResetTo::At(position) => u64::try_from(position.0).unwrap_or(u64::MAX).clamp(first, end),
+    ) -> Result<Vec<LaneReset>> {
+        let (lanes, group) = self.group_of(of, topic, name)?;
+        let only = match to {
+            ResetTo::At { lane, .. } if lane as usize >= lanes.len() => {
+                return Err(no_lane(topic, lane, u32::try_from(lanes.len()).unwrap_or(u32::MAX)));
+            }
+            ResetTo::At { lane, .. } => Some(lane),
+            _ => None,
         };
-        let before = group.to_do(first, records);
-        let after = end - to;
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let from = Position(group.next().into());
         if !dry_run {
             check_unused(topic, name, group)?;
-            group.reset(to);
         }
-        Ok(LaneReset { lane: 0, from, to: Position(to.into()), records: signed(after) - signed(before) })
+        let mut resets = Vec::new();
+        for (ix, (lane, records)) in (0..).zip(lanes).enumerate() {
+            if only.is_some_and(|only| only != lane) {
+                continue;
+            }
+            let (first, end) = (records.first, records.end());
+            let to = match to {
+                ResetTo::Earliest => first,
+                ResetTo::Latest => end,
+                ResetTo::Time(time) => records.at_time(time),
+                ResetTo::At { position, .. } => {
+                    u64::try_from(position.0).unwrap_or(u64::MAX).clamp(first, end)
+                }
+            };
+            let (before, after) = (group.to_do(ix, first, records), end - to);
+            let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            let from = Position(group.next(ix).into());
+            if !dry_run {
+                group.reset(ix, to);
+            }
+            let records = signed(after) - signed(before);
+            resets.push(LaneReset { lane, from, to: Position(to.into()), records });
+        }
+        Ok(resets)
     }
 }
 
@@ -128,10 +146,10 @@ fn check_unused(topic: &TopicName, name: &GroupName, group: &Group) -> Result<()
     Err(error.help("stop its members first"))
 }
 
-/// What a log holds, in its one lane.
-fn describe(records: &Records) -> LaneDescription {
+/// What a lane holds.
+fn describe(lane: u32, records: &Records) -> LaneDescription {
     let place = |at: u64| records.get(at).map(|record| (Position(at.into()), Some(record.time)));
-    let mut lane = LaneDescription::new(0);
+    let mut lane = LaneDescription::new(lane);
     lane.records = records.records.len() as u64;
     lane.bytes = Some(records.bytes as u64);
     lane.first = place(records.first);
@@ -174,7 +192,8 @@ impl Admin for MemoryTransport {
             let log = state.log_of(self.id, topic)?;
             let settings = log.settings.unwrap_or(TopicSettings::LOG);
             let mut description = TopicDescription::new(topic.clone(), settings);
-            description.lanes.push(describe(&log.records));
+            description.lanes =
+                (0..).zip(&log.lanes).map(|(lane, records)| describe(lane, records)).collect();
             Ok(description)
         })
     }
@@ -211,8 +230,6 @@ impl Admin for MemoryTransport {
         to: ResetTo,
         dry_run: bool,
     ) -> Result<Vec<LaneReset>> {
-        self.administer("reset group", |state| {
-            Ok(vec![state.reset_group(self.id, topic, group, to, dry_run)?])
-        })
+        self.administer("reset group", |state| state.reset_group(self.id, topic, group, to, dry_run))
     }
 }

@@ -37,7 +37,7 @@ pub struct SpaceConfig {
     pub inbox_messages_max: usize,
     /// The same bound in bytes; one message alone always fits. Default 64 MiB.
     pub inbox_bytes_max: usize,
-    /// The most records that a log keeps; the oldest leave first. No more are with the members of a group at once.
+    /// The most records that a lane of a log keeps; the oldest leave first. No more are with the members of a group at once.
     /// Default 65 536.
     pub log_records_max: usize,
     /// The same bound in bytes; one record alone always fits. Default 64 MiB.
@@ -57,7 +57,8 @@ pub enum GroupStyle {
     /// ([`GroupOrder::Key`](crate::transport::GroupOrder::Key)). As NATS and Redis do it, with an order that they have not.
     #[default]
     Leases,
-    /// The one lane of a log belongs to one member, and goes to the newest one that joins, which the owner is asked for
+    /// A lane belongs to one member. One that joins gets its share of the lanes, at least one, which the owners are asked
+    /// for; what one had that goes is for the oldest that is left
     /// ([`GroupOrder::Lane`](crate::transport::GroupOrder::Lane)). As Kafka does it.
     Lanes,
 }

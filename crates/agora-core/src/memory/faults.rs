@@ -206,14 +206,21 @@ impl Faults {
         state.scripts.fail(node, Failures { left: times, accepted, fault });
     }
 
-    /// Retention: of the log of this name only the last `keep` records are left, in every cluster.
+    /// Gives the log of this name so many lanes, where it has fewer, in every cluster.
+    #[track_caller]
+    pub fn grow_log(&self, topic: &str, lanes: u32) {
+        let changed = self.shared.lock().logs.grow(Instant::now(), topic, lanes);
+        assert!(changed > 0, "no log has the name {topic:?}");
+    }
+
+    /// Retention: of the log of this name only the last `keep` records of each lane are left, in every cluster.
     #[track_caller]
     pub fn trim_log(&self, topic: &str, keep: usize) {
         let changed = self.shared.lock().logs.trim(topic, keep);
         assert!(changed > 0, "no log has the name {topic:?}");
     }
 
-    /// A failover to a server that was behind: the last `lost` records of the log are gone, though they were
+    /// A failover to a server that was behind: the last `lost` records of each lane of the log are gone, though they were
     /// acknowledged. Its readers are interrupted.
     #[track_caller]
     pub fn rewind_log(&self, topic: &str, lost: usize) {

@@ -58,9 +58,9 @@ impl State {
         let log_key = (endpoint.cluster.clone(), topic.clone());
         self.logs.open_log(&log_key.0, topic)?;
         let log = self.logs.get(&log_key, time).ok_or_else(closed)?;
-        let next = start_of(&log.records, spec.start);
-        let group = log.groups.entry(spec.name.clone()).or_insert_with(|| Group::new(style, next, held_max));
-        group.advance(now, &log.records);
+        let next = start_of(&log.lanes, spec.start);
+        let group = log.groups.entry(spec.name.clone()).or_insert_with(|| Group::new(style, &next, held_max));
+        group.advance(now, &log.lanes);
         group.join(now, id, member);
         self.logs.changed.notify_waiters();
         let seat = Seat { endpoint: of, log: log_key, group: spec.name.clone(), member: id };
@@ -68,10 +68,10 @@ impl State {
     }
 
     /// The log and the group of a seat; `None` when one of them is gone.
-    fn seated(&mut self, now: Instant, seat: &Seat) -> Option<(&mut Records, &mut Group)> {
+    fn seated(&mut self, now: Instant, seat: &Seat) -> Option<(&[Records], &mut Group)> {
         let time = self.time_of_day(now);
-        let Log { records, groups, .. } = self.logs.get(&seat.log, time)?;
-        Some((records, groups.get_mut(&seat.group)?))
+        let Log { lanes, groups, .. } = self.logs.get(&seat.log, time)?;
+        Some((lanes, groups.get_mut(&seat.group)?))
     }
 
     fn read_group(&mut self, seat: &Seat, records_max: usize, into: &mut Vec<FromGroup>) -> Result<Look> {
@@ -96,7 +96,7 @@ impl State {
             group.set_waits(now, seat.member, true);
             Look::Wait(group.next_end())
         } else {
-            into.extend(given.into_iter().filter_map(|given| told(given, records)));
+            into.extend(given.into_iter().filter_map(|(lane, given)| told(lane, given, records)));
             Look::Found
         };
         if is_news_for_others {
@@ -147,7 +147,7 @@ impl State {
         }
         let Some((_, group)) = self.seated(now, seat) else { return };
         group.set_waits(now, seat.member, false);
-        if group.owner() == Some(seat.member) {
+        if group.owns(seat.member) {
             self.logs.changed.notify_waiters();
         }
     }
@@ -167,24 +167,25 @@ impl State {
     }
 }
 
-/// Where a new group begins.
-pub(super) fn start_of(records: &Records, start: GroupStart) -> u64 {
-    match start {
+/// Where a new group begins in each lane.
+pub(super) fn start_of(lanes: &[Records], start: GroupStart) -> Vec<u64> {
+    let of_lane = |records: &Records| match start {
         GroupStart::Earliest => records.first,
         GroupStart::Latest => records.end(),
-    }
+    };
+    lanes.iter().map(of_lane).collect()
 }
 
 /// It as the contract has it.
-fn told(given: Given, records: &Records) -> Option<FromGroup> {
-    let lanes = vec![0];
+fn told(lane: u32, given: Given, records: &[Records]) -> Option<FromGroup> {
+    let lanes = vec![lane];
     Some(match given {
-        Given::Trimmed(count) => FromGroup::Trimmed { lane: 0, records: Some(count) },
+        Given::Trimmed(count) => FromGroup::Trimmed { lane, records: Some(count) },
         Given::Assigned => FromGroup::Assigned { lanes },
         Given::Revoking(done) => FromGroup::Revoking { lanes, done },
         Given::Lost => FromGroup::Lost { lanes },
         Given::Record { at, token, attempt } => {
-            let record = records.get(at)?;
+            let record = records.get(lane as usize)?.get(at)?;
             let raw = record.parcel.raw(Some(record.time));
             FromGroup::Message { raw, at: Position(at.into()), token, attempt }
         }

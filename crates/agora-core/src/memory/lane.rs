@@ -1,4 +1,4 @@
-//! A group that shares lanes out: the one lane of a log belongs to one member at a time, which gives it up when it is asked.
+//! One lane of a group that shares lanes out: it belongs to one member at a time, which gives it up when it is asked.
 //!
 //! A pure value, but for the word of a member that it gives the lane up, which comes by a channel.
 
@@ -85,10 +85,14 @@ impl Lane {
         }
     }
 
-    /// The lane goes to the newest member, when its owner gives it up.
+    /// One more member, to which the lane may go.
     pub(super) fn join(&mut self, now: Instant, member: MemberId, lease: Duration) {
         let seated = Seated { lease, seen: now, waits: false, gone: false, notices: VecDeque::new() };
         self.seated.insert(member, seated);
+    }
+
+    /// The lane goes to this member, when its owner gives it up.
+    pub(super) fn go_to(&mut self, now: Instant, member: MemberId) {
         match &mut self.revocation {
             Some(revocation) => revocation.to = member,
             None if self.owner.is_none() => self.assign(member),
@@ -304,7 +308,8 @@ impl Lane {
         }
     }
 
-    fn hear(&mut self, now: Instant, member: MemberId) {
+    /// A member has said something.
+    pub(super) fn hear(&mut self, now: Instant, member: MemberId) {
         if let Some(seated) = self.seated.get_mut(&member) {
             (seated.seen, seated.waits) = (now, false);
         }
@@ -397,6 +402,16 @@ impl Lane {
     /// Has the lane moved, or is it asked back, since this was asked last?
     pub(super) fn has_moved(&mut self) -> bool {
         std::mem::take(&mut self.has_moved)
+    }
+
+    /// Does a member hold a record by this token?
+    pub(super) fn holds(&self, token: Token) -> bool {
+        self.held.contains_key(&token)
+    }
+
+    /// The member that has the lane, or will have it.
+    pub(super) fn keeper(&self) -> Option<MemberId> {
+        self.revocation.as_ref().map(|revocation| revocation.to).or(self.owner)
     }
 
     pub(super) fn owner(&self) -> Option<MemberId> {

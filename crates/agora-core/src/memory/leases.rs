@@ -1,4 +1,4 @@
-//! A group that shares its records out by lease: each record is with one member for a time.
+//! One lane of a group that shares its records out by lease: each record is with one member for a time.
 //!
 //! A pure value: the records and the time come in, and what is due happens at the next call. A record is in one of four
 //! states: beyond `next`, nobody has looked at it; `waiting`, it is to be given out (again); held, a member has it; done, it
@@ -230,6 +230,11 @@ impl Leases {
     /// How many records were given out and are not done.
     pub(super) fn pending(&self) -> u64 {
         self.open.values().filter(|open| open.attempts > 0).count() as u64
+    }
+
+    /// Does a member hold a record by this token?
+    pub(super) fn holds(&self, token: Token) -> bool {
+        self.held.contains_key(&token)
     }
 
     /// How many records a member holds.

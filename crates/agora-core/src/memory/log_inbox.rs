@@ -1,4 +1,4 @@
-//! How a log of a space is read.
+//! How a lane of a log of a space is read.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,16 +7,17 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::logs::LogKey;
+use super::logs::{LogKey, no_lane};
 use super::space::Shared;
 use super::state::{EndpointId, State, closed};
 use crate::error::Result;
 use crate::id::TopicName;
 use crate::transport::{FromLog, LogInbox, LogStart, Position};
 
-/// Where the reading of one log stands.
+/// Where the reading of one lane stands.
 struct Reading {
     key: LogKey,
+    lane: u32,
     /// The place that is read next.
     next: u64,
     era: u64,
@@ -29,7 +30,7 @@ struct Reading {
     interrupted: bool,
 }
 
-/// The reader of a log.
+/// The reader of a lane.
 pub(super) struct MemoryLogInbox {
     shared: Arc<Shared>,
     endpoint: EndpointId,
@@ -38,19 +39,21 @@ pub(super) struct MemoryLogInbox {
 }
 
 impl State {
-    /// Opens a log for reading.
+    /// Opens a lane for reading.
     pub(super) fn open_log(
         &mut self,
         shared: Arc<Shared>,
         of: EndpointId,
-        topic: &TopicName,
+        (topic, lane): (&TopicName, u32),
         from: &LogStart,
     ) -> Result<MemoryLogInbox> {
         let cluster = self.usable(of)?.cluster.clone();
         let time = self.time_of_day(Instant::now());
         self.logs.open_log(&cluster, topic)?;
         let key = (cluster, topic.clone());
-        let log = &self.logs.get(&key, time).ok_or_else(closed)?.records;
+        let log = self.logs.get(&key, time).ok_or_else(closed)?;
+        let lanes = log.lanes_count();
+        let log = log.lanes.get(lane as usize).ok_or_else(|| no_lane(topic, lane, lanes))?;
         let (first, end) = (log.first, log.end());
         let mut anchor = None;
         let next = match from {
@@ -63,8 +66,16 @@ impl State {
             LogStart::At(position) => u64::try_from(position.0).unwrap_or(u64::MAX).clamp(first, end),
         };
         let beginning = *from == LogStart::Earliest && first == 0 && log.era == 0;
-        let reading =
-            Reading { key, next, era: log.era, caught_up: false, beginning, anchor, interrupted: false };
+        let reading = Reading {
+            key,
+            lane,
+            next,
+            era: log.era,
+            caught_up: false,
+            beginning,
+            anchor,
+            interrupted: false,
+        };
         let changed = self.logs.changed.clone();
         Ok(MemoryLogInbox { shared, endpoint: of, changed, reading })
     }
@@ -86,19 +97,19 @@ impl State {
             return Ok(false);
         }
         let time = self.time_of_day(Instant::now());
-        let log = self.logs.get(&reading.key, time).map(|log| &log.records);
+        let log = self.logs.get(&reading.key, time).and_then(|log| log.lanes.get(reading.lane as usize));
         let log = log.filter(|log| log.era == reading.era);
         let Some(log) = log.filter(|_| !reading.interrupted) else {
             into.push(FromLog::Interrupted);
             return Ok(true);
         };
         if std::mem::take(&mut reading.beginning) && log.first == 0 {
-            into.push(FromLog::Beginning { lane: 0 });
+            into.push(FromLog::Beginning);
             return Ok(true);
         }
         if reading.next < log.first {
             reading.next = log.first;
-            into.push(FromLog::Trimmed { lane: 0 });
+            into.push(FromLog::Trimmed);
             return Ok(true);
         }
         let stop = reading.anchor.unwrap_or(u64::MAX);
@@ -115,14 +126,14 @@ impl State {
         if reading.anchor.is_some_and(|anchor| reading.next >= anchor) {
             reading.anchor = None;
             reading.caught_up = true;
-            into.push(FromLog::CaughtUp { lane: 0 });
+            into.push(FromLog::CaughtUp);
             return Ok(true);
         }
         if read > 0 {
             reading.caught_up = false;
         } else if !reading.caught_up {
             reading.caught_up = true;
-            into.push(FromLog::CaughtUp { lane: 0 });
+            into.push(FromLog::CaughtUp);
             return Ok(true);
         }
         Ok(read > 0)

@@ -5,14 +5,15 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::group::Group;
 use super::queue::Parcel;
 use super::state::named;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, GroupName, TopicName};
-use crate::transport::{TopicKind, TopicSettings, TopicSpec};
+use crate::transport::{TopicInfo, TopicKind, TopicSettings, TopicSpec};
 
 /// How a log is found.
 pub(super) type LogKey = (ClusterName, TopicName);
@@ -29,10 +30,14 @@ pub(super) struct Logs {
     era: u64,
 }
 
-/// One log, of one lane.
+/// One log.
 pub(super) struct Log {
-    pub(super) records: Records,
+    /// What each lane holds; at least one.
+    pub(super) lanes: Vec<Records>,
     pub(super) groups: BTreeMap<GroupName, Group>,
+    /// Who is told how many lanes there are. One channel each: the waiters of one channel are woken in no order of their
+    /// own.
+    told: Vec<watch::Sender<u32>>,
     /// What it was made with, `None` as long as nobody has said it.
     pub(super) settings: Option<TopicSettings>,
 }
@@ -45,7 +50,7 @@ pub(super) struct Stored {
     pub(super) era: u64,
 }
 
-/// What a log holds.
+/// What a lane of a log holds.
 #[derive(Default)]
 pub(super) struct Records {
     /// The place of the oldest record that is left.
@@ -80,32 +85,66 @@ impl Records {
 
 impl Log {
     fn new(era: u64) -> Self {
-        Self { records: Records { era, ..Records::default() }, groups: BTreeMap::new(), settings: None }
+        let lanes = vec![Records { era, ..Records::default() }];
+        Self { lanes, groups: BTreeMap::new(), told: Vec::new(), settings: None }
+    }
+
+    /// The lanes are so many from now on, if they were fewer.
+    fn grow(&mut self, now: Instant, lanes: u32) {
+        let era = self.era();
+        while self.lanes.len() < lanes as usize {
+            self.lanes.push(Records { era, ..Records::default() });
+        }
+        for group in self.groups.values_mut() {
+            group.grow(now, self.lanes.len());
+        }
+        let lanes = self.lanes_count();
+        self.told.retain(|told| !told.is_closed());
+        for told in &self.told {
+            told.send_replace(lanes);
+        }
+    }
+
+    pub(super) fn lanes_count(&self) -> u32 {
+        u32::try_from(self.lanes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn era(&self) -> u64 {
+        self.lanes.first().map_or(0, |lane| lane.era)
+    }
+
+    fn info(&mut self) -> TopicInfo {
+        let (told, lanes) = watch::channel(self.lanes_count());
+        self.told.retain(|told| !told.is_closed());
+        self.told.push(told);
+        TopicInfo::of_lanes(lanes)
     }
 
     /// Retention by time: what is older leaves.
     fn expire(&mut self, time: SystemTime) {
         let Some(retention) = self.settings.and_then(|settings| settings.retention) else { return };
         let Some(oldest) = time.checked_sub(retention) else { return };
-        while self.records.records.front().is_some_and(|record| record.time <= oldest) {
-            self.records.drop_oldest();
+        for lane in &mut self.lanes {
+            while lane.records.front().is_some_and(|record| record.time <= oldest) {
+                lane.drop_oldest();
+            }
         }
     }
 
     /// The records of another life are not those that groups knew.
     fn begin_era(&mut self) {
-        self.records.era += 1;
-        let end = self.records.end();
+        self.lanes.iter_mut().for_each(|lane| lane.era += 1);
         for group in self.groups.values_mut() {
-            group.begin_era(end);
+            group.begin_era(&self.lanes);
         }
     }
 
     /// Takes what a node says of the log, if that agrees with what the log was made with.
-    fn agree(&mut self, topic: &TopicSpec) -> Result<()> {
+    fn agree(&mut self, now: Instant, topic: &TopicSpec) -> Result<()> {
         let asked = topic.settings;
         let Some(made) = self.settings else {
             self.settings = Some(asked);
+            self.grow(now, asked.lanes.unwrap_or(1));
             return Ok(());
         };
         if made.framing != asked.framing {
@@ -124,21 +163,28 @@ impl Log {
 }
 
 impl Logs {
-    /// Makes a topic known.
+    /// Makes a topic known, and says how many lanes it has.
     ///
     /// # Errors
     /// `Config` where it is known as the other kind, `Conflict` where a log was made with other settings,
     /// `Unsupported` for settings that a space has not.
-    pub(super) fn open(&mut self, cluster: &ClusterName, topic: &TopicSpec) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        cluster: &ClusterName,
+        topic: &TopicSpec,
+    ) -> Result<TopicInfo> {
         self.check_kind(cluster, &topic.name, topic.kind())?;
         match topic.kind() {
             TopicKind::Log => {
                 check_settings(topic)?;
-                self.log_or_new(cluster, &topic.name).agree(topic)
+                let log = self.log_or_new(cluster, &topic.name);
+                log.agree(now, topic)?;
+                Ok(log.info())
             }
             TopicKind::Live => {
                 self.live.insert((cluster.clone(), topic.name.clone()));
-                Ok(())
+                Ok(TopicInfo::one_lane())
             }
         }
     }
@@ -170,6 +216,11 @@ impl Logs {
         Some(log)
     }
 
+    /// How many lanes a topic has. What is no log has one.
+    pub(super) fn lanes(&self, cluster: &ClusterName, topic: &TopicName) -> u32 {
+        self.logs.get(&(cluster.clone(), topic.clone())).map_or(1, Log::lanes_count)
+    }
+
     /// Is there a log of this name?
     pub(super) fn has(&self, key: &LogKey) -> bool {
         self.logs.contains_key(key)
@@ -183,7 +234,7 @@ impl Logs {
     /// Forgets a log and its groups. Answers whether there was one. One that is made anew is another one.
     pub(super) fn delete(&mut self, key: &LogKey) -> bool {
         let Some(log) = self.logs.remove(key) else { return false };
-        self.era = self.era.max(log.records.era + 1);
+        self.era = self.era.max(log.era() + 1);
         self.changed.notify_waiters();
         true
     }
@@ -213,13 +264,14 @@ impl Logs {
         (records_max, bytes_max): (usize, usize),
     ) -> bool {
         let Some(log) = self.get(&(cluster.clone(), topic.clone()), time) else { return false };
-        let kept = &mut log.records;
         for parcel in parcels {
+            // What was held back for a lane of a log that was replaced meanwhile is lost, as with a server.
+            let Some(kept) = log.lanes.get_mut(parcel.lane as usize) else { continue };
             kept.bytes += parcel.bytes();
             kept.records.push_back(Stored { parcel: parcel.clone(), time, era: kept.era });
-        }
-        while kept.records.len() > records_max || kept.bytes > bytes_max && kept.records.len() > 1 {
-            kept.drop_oldest();
+            while kept.records.len() > records_max || kept.bytes > bytes_max && kept.records.len() > 1 {
+                kept.drop_oldest();
+            }
         }
         self.changed.notify_waiters();
         true
@@ -233,21 +285,29 @@ impl Logs {
         count
     }
 
-    /// Retention: only the last `keep` records are left.
+    /// So many lanes from now on, where there are fewer.
+    pub(super) fn grow(&mut self, now: Instant, topic: &str, lanes: u32) -> usize {
+        self.change(topic, |log| log.grow(now, lanes))
+    }
+
+    /// Retention: only the last `keep` records of each lane are left.
     pub(super) fn trim(&mut self, topic: &str, keep: usize) -> usize {
         self.change(topic, |log| {
-            while log.records.records.len() > keep {
-                log.records.drop_oldest();
+            for lane in &mut log.lanes {
+                while lane.records.len() > keep {
+                    lane.drop_oldest();
+                }
             }
         })
     }
 
-    /// A failover to a server that was behind: the last `lost` records are gone.
+    /// A failover to a server that was behind: the last `lost` records of each lane are gone.
     pub(super) fn rewind(&mut self, topic: &str, lost: usize) -> usize {
         self.change(topic, |log| {
-            let kept = &mut log.records;
-            kept.records.truncate(kept.records.len().saturating_sub(lost));
-            kept.bytes = kept.records.iter().map(|record| record.parcel.bytes()).sum();
+            for kept in &mut log.lanes {
+                kept.records.truncate(kept.records.len().saturating_sub(lost));
+                kept.bytes = kept.records.iter().map(|record| record.parcel.bytes()).sum();
+            }
             log.begin_era();
         })
     }
@@ -255,7 +315,9 @@ impl Logs {
     /// Somebody deleted its records and let it begin anew.
     pub(super) fn replace(&mut self, topic: &str) -> usize {
         self.change(topic, |log| {
-            log.records = Records { era: log.records.era, ..Records::default() };
+            for lane in &mut log.lanes {
+                *lane = Records { era: lane.era, ..Records::default() };
+            }
             log.begin_era();
         })
     }
@@ -263,17 +325,20 @@ impl Logs {
 
 /// Refuses what a space has not.
 fn check_settings(topic: &TopicSpec) -> Result<()> {
-    let several = |what: &str, instead: &str| {
-        let error = named(Error::unsupported(format!("a log in memory has one {what}"), instead));
-        Err(error.context("topic", &topic.name))
-    };
-    if topic.settings.lanes.is_some_and(|lanes| lanes > 1) {
-        return several("lane", "set `lanes` to 1, or leave it out");
-    }
     if topic.settings.replicas.is_some_and(|replicas| replicas > 1) {
-        return several("server", "set `replicas` to 1, or leave it out");
+        let instead = "set `replicas` to 1, or leave it out";
+        let error = named(Error::unsupported("a log in memory has one server", instead));
+        return Err(error.context("topic", &topic.name));
     }
     Ok(())
+}
+
+/// The error about a lane that a topic has not.
+pub(super) fn no_lane(topic: &TopicName, lane: u32, lanes: u32) -> Error {
+    named(Error::new(ErrorKind::Config, "the topic has no such lane"))
+        .context("topic", topic)
+        .context("lane", lane)
+        .context("lanes", lanes)
 }
 
 fn differs(topic: &TopicName, setting: &str, asked: &dyn Debug, made: &dyn Debug) -> Error {

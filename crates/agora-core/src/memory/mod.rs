@@ -53,7 +53,7 @@
 //! [`SpaceConfig::inbox_messages_max`] and [`SpaceConfig::inbox_bytes_max`] bound what an inbox holds, what is on its
 //! way to one, and what a paused node holds back. What does not fit an inbox is named by
 //! [`Inbound::Dropped`](crate::transport::Inbound::Dropped) where it would have stood.
-//! [`SpaceConfig::log_records_max`] bounds a log, and what the members of a group hold at once.
+//! [`SpaceConfig::log_records_max`] bounds a lane of a log, and what the members of a group hold of it at once.
 
 mod admin;
 mod config;

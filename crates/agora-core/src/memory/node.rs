@@ -50,6 +50,7 @@ impl MemoryTransport {
             log: kept,
             group,
             group_on_batch: group,
+            lanes: kept,
             group_order: match state.config.groups {
                 GroupStyle::Leases => GroupOrder::Key,
                 GroupStyle::Lanes => GroupOrder::Lane,
@@ -84,8 +85,7 @@ impl Transport for MemoryTransport {
         }
         let mut state = self.shared.lock();
         let cluster = state.usable(self.id).map_err(|error| error.operation("open"))?.cluster.clone();
-        state.logs.open(&cluster, topic).map_err(|error| error.operation("open"))?;
-        Ok(TopicInfo { lanes: 1 })
+        state.logs.open(Instant::now(), &cluster, topic).map_err(|error| error.operation("open"))
     }
 
     /// Sends at once, not when the future is polled: the order of the calls is the order of the frames.
@@ -119,12 +119,12 @@ impl Transport for MemoryTransport {
         Ok(Box::new(MemoryInbox::new(Arc::clone(&self.shared), id, wake)))
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
         if self.capabilities.log != Support::Yes {
             let error = Error::unsupported("this space has no log topics", NO_LOG).operation("open_log");
             return Err(named(error).context("topic", topic));
         }
-        let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, topic, &from);
+        let opened = self.shared.lock().open_log(Arc::clone(&self.shared), self.id, (topic, lane), &from);
         Ok(Box::new(opened.map_err(|error| error.operation("open_log"))?))
     }
 

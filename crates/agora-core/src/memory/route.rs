@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::link_faults::draw_delay;
+use super::logs::no_lane;
 use super::queue::Parcel;
 use super::script::PublishFault;
 use super::state::{EndpointId, Held, State, named};
@@ -37,11 +38,11 @@ impl State {
         by: Instant,
     ) -> Answer {
         let refuse = |accepted, error| Answer { outcome: Err(not_stored(accepted, error)), at: None };
-        let node = match self.usable(from) {
-            Ok(endpoint) => endpoint.node,
+        let (node, cluster) = match self.usable(from) {
+            Ok(endpoint) => (endpoint.node, endpoint.cluster.clone()),
             Err(error) => return refuse(0, error),
         };
-        if let Err(error) = self.check(now, to, by) {
+        if let Err(error) = self.check(now, &cluster, to, by) {
             return refuse(0, error);
         }
         if let Err((fit, error)) = self.check_sizes(frames) {
@@ -67,11 +68,13 @@ impl State {
         Answer { outcome, at }
     }
 
-    fn check(&self, now: Instant, to: &Address, by: Instant) -> Result<(), Error> {
-        if to.lane != 0 {
-            return Err(named(Error::new(ErrorKind::Config, "a topic in memory has one lane"))
-                .context("topic", &to.topic)
-                .context("lane", to.lane));
+    fn check(&self, now: Instant, cluster: &ClusterName, to: &Address, by: Instant) -> Result<(), Error> {
+        let lanes = match to.lane {
+            0 => 1,
+            _ => self.logs.lanes(cluster, &to.topic),
+        };
+        if to.lane >= lanes {
+            return Err(no_lane(&to.topic, to.lane, lanes));
         }
         if by < now {
             return Err(named(Error::new(ErrorKind::Timeout, "the deadline had passed already")));

@@ -130,8 +130,13 @@ pub enum ResetTo {
     Latest,
     /// With the first record that was appended at this time or later.
     Time(SystemTime),
-    /// With the record at this place of the lane 0, or the first behind it.
-    At(Position),
+    /// In this lane with the record at this place, or the first behind it; in the others where it stands.
+    At {
+        /// The lane.
+        lane: u32,
+        /// The place.
+        position: Position,
+    },
 }
 
 /// What a reset does, or would do, to one lane.
@@ -212,10 +217,11 @@ pub trait Admin: Send + Sync {
     /// Dropped before it returns, the group may have been deleted.
     async fn delete_group(&self, topic: &TopicName, group: &GroupName) -> Result<()>;
 
-    /// Lets a group that has no members go on elsewhere, and says what that changes. With `dry_run` nothing changes.
+    /// Lets a group that has no members go on elsewhere, and says what that changes in each lane that it is about. With
+    /// `dry_run` nothing changes.
     ///
     /// # Errors
-    /// `Conflict` where it has members, unless it is a dry run; otherwise as
+    /// `Config` for a lane that the log has not; `Conflict` where it has members, unless it is a dry run; otherwise as
     /// [`describe_group`](Admin::describe_group).
     ///
     /// # Cancel safety

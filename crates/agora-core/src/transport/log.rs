@@ -13,12 +13,12 @@ use crate::id::TopicName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u128);
 
-/// Where the reader of a log begins, in every lane.
+/// Where the reader of a lane begins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LogStart {
-    /// With the oldest record that the log holds.
+    /// With the oldest record that the lane holds.
     Earliest,
-    /// With the last record that the log holds now, or with the first to come where it holds none. The reader takes it
+    /// With the last record that the lane holds now, or with the first to come where it holds none. The reader takes it
     /// as a mark, and begins behind it.
     Last,
     /// With the first record that was appended at this time or later.
@@ -27,7 +27,7 @@ pub enum LogStart {
     At(Position),
 }
 
-/// What a log has to tell, lane by lane in the order of positions.
+/// What a lane of a log has to tell, in the order of positions.
 #[derive(Clone, Debug)]
 pub enum FromLog {
     /// A record.
@@ -42,28 +42,19 @@ pub enum FromLog {
     },
     /// The first record that follows is the first that the lane ever held. Comes in front of it, where the backend knows
     /// that nothing was trimmed away; then what is missing before it is known to be missing.
-    Beginning {
-        /// Of this lane.
-        lane: u32,
-    },
+    Beginning,
     /// Records that were to come next are gone: retention was faster than this reader. What follows is the oldest
     /// record that is left.
-    Trimmed {
-        /// Of this lane.
-        lane: u32,
-    },
+    Trimmed,
     /// All that the lane held a moment ago was told. Comes once at each end that is reached, and after the record of
     /// [`LogStart::Last`].
-    CaughtUp {
-        /// This lane.
-        lane: u32,
-    },
+    CaughtUp,
     /// The connection was interrupted, and with it what is known of the log: it may have been rewound or replaced.
     /// Nothing more comes; the log is to be opened anew.
     Interrupted,
 }
 
-/// The reader of a log. Dropping it ends the reading.
+/// The reader of one lane of a log. Dropping it ends the reading.
 #[async_trait]
 pub trait LogInbox: Send {
     /// Waits until there is something, then appends what is there to `into`, at most `records_max`.
@@ -80,7 +71,8 @@ pub trait LogInbox: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
-/// Where durable subscriptions keep their cursors.
+/// Where durable subscriptions keep their cursors. A cursor has at most
+/// [`CURSOR_BYTES_MAX`](crate::limits::CURSOR_BYTES_MAX) for each lane of its topic.
 #[async_trait]
 pub trait CursorStore: Send + Sync {
     /// Takes the cursor of this name over: gives what was saved last, and the right to save the next one. Whoever had

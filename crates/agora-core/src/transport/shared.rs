@@ -40,8 +40,8 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         (**self).subscribe(topic).await
     }
 
-    async fn open_log(&self, topic: &TopicName, from: LogStart) -> Result<Box<dyn LogInbox>> {
-        (**self).open_log(topic, from).await
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        (**self).open_log(topic, lane, from).await
     }
 
     fn cursors(&self) -> Option<&dyn CursorStore> {

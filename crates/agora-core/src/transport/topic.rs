@@ -2,7 +2,25 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::TopicName;
+
+/// What to do instead, where a backend has topics of one lane.
+pub const ONE_LANE: &str = "set `lanes` to 1, or leave it out; Kafka has more";
+
+/// For backends whose topics have one lane: refuses every other one.
+///
+/// # Errors
+/// `Config`.
+pub fn check_only_lane(lane: u32) -> Result<()> {
+    match lane {
+        0 => Ok(()),
+        _ => Err(Error::new(ErrorKind::Config, "no such lane: topics of this backend have one")
+            .context("lane", lane)),
+    }
+}
 
 /// How a topic keeps what is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +67,7 @@ pub struct TopicSettings {
     pub retention: Option<Duration>,
     /// On how many servers a log is kept; `None`: as the backend does by itself.
     pub replicas: Option<u32>,
-    /// How many lanes it has when it is made; `None`: as the backend does by itself.
+    /// How many lanes a log has when it is made; `None`: as the backend does by itself. One that is there keeps its own.
     pub lanes: Option<u32>,
 }
 
@@ -143,15 +161,64 @@ impl TopicSpec {
 }
 
 /// What a topic is, as the backend has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TopicInfo {
-    /// The number of lanes, at least 1. A lane is the unit of order.
-    pub lanes: u32,
+    lanes: watch::Receiver<u32>,
+}
+
+impl TopicInfo {
+    /// A topic of one lane for ever: every live topic, and every log of a backend whose logs have no more.
+    pub fn one_lane() -> Self {
+        Self { lanes: watch::channel(1).1 }
+    }
+
+    /// A log of so many lanes, at least 1. The number only grows: a log that has fewer than before is another log, and
+    /// its readers are told [`FromLog::Interrupted`](super::FromLog::Interrupted). What the sender is dropped with is for
+    /// ever.
+    pub fn of_lanes(lanes: watch::Receiver<u32>) -> Self {
+        Self { lanes }
+    }
+
+    /// How many lanes there are now. A lane is the unit of order; they are counted from 0.
+    pub fn lanes(&self) -> u32 {
+        *self.lanes.borrow()
+    }
+
+    /// Can there be more lanes one day?
+    pub fn may_grow(&self) -> bool {
+        self.lanes.has_changed().is_ok()
+    }
+
+    /// Waits until there are more than `known` lanes, and says how many there are. Of what cannot grow, for ever.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn more_than(&mut self, known: u32) -> u32 {
+        let lanes = self.lanes.wait_for(|lanes| *lanes > known).await.map(|lanes| *lanes);
+        match lanes {
+            Ok(lanes) => lanes,
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn lanes_that_come_later_are_waited_for_and_of_one_lane_there_are_never_more() {
+        let (more, lanes) = watch::channel(2);
+        let mut info = TopicInfo::of_lanes(lanes);
+        assert_eq!(info.more_than(1).await, 2, "there are more already");
+        let grown = tokio::spawn(async move { info.more_than(2).await });
+        more.send_replace(5);
+        assert_eq!(grown.await.unwrap(), 5);
+        let mut one = TopicInfo::one_lane();
+        assert_eq!((one.lanes(), one.may_grow()), (1, false));
+        let never = tokio::time::timeout(Duration::ZERO, one.more_than(1)).await;
+        assert!(never.is_err());
+    }
 
     #[test]
     fn what_a_heartbeat_states_is_what_it_was_made_of() {

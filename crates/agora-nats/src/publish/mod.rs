@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agora_core::id::TopicName;
-use agora_core::transport::{Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind};
+use agora_core::transport::{
+    Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind, check_only_lane,
+};
 use agora_core::{Error, ErrorKind};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
@@ -146,11 +148,8 @@ fn start(
     if shared.is_closed() {
         return Err(closed());
     }
-    if to.lane != 0 {
-        return Err(error(ErrorKind::Config, "no such lane: topics of this backend have one")
-            .context("topic", &to.topic)
-            .context("lane", to.lane));
-    }
+    check_only_lane(to.lane)
+        .map_err(|error| error.backend(crate::error::BACKEND).context("topic", &to.topic))?;
     if by <= Instant::now() {
         return Err(late());
     }

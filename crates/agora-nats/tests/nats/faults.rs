@@ -164,8 +164,8 @@ async fn a_server_that_dies_interrupts_the_readers_of_logs() {
     let transport = connect(&config(server.port())).await;
     let log = open_log(&transport, "log").await;
     publish(&transport, &log, (1..=3).map(numbered).collect()).await.unwrap();
-    let mut reader = transport.open_log(&log, LogStart::Last).await.unwrap();
-    assert!(matches!(read(&mut *reader).await[..], [FromLog::Record { .. }, FromLog::CaughtUp { .. }]));
+    let mut reader = transport.open_log(&log, 0, LogStart::Last).await.unwrap();
+    assert!(matches!(read(&mut *reader).await[..], [FromLog::Record { .. }, FromLog::CaughtUp]));
     server.restart().await.unwrap();
     assert!(matches!(read(&mut *reader).await[..], [FromLog::Interrupted]));
     up(&transport).await;
@@ -178,7 +178,7 @@ async fn first_record(reader: &mut dyn LogInbox) -> (Position, u64) {
         for one in read(reader).await {
             match one {
                 FromLog::Record { at, stamp, .. } => return (at, stamp),
-                FromLog::Beginning { .. } => {}
+                FromLog::Beginning => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -191,7 +191,7 @@ async fn a_log_that_is_deleted_and_made_anew_interrupts_its_readers() {
     let transport = connect(&config(server.port())).await;
     let log = open_log(&transport, "log").await;
     publish(&transport, &log, vec![numbered(1)]).await.unwrap();
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     let old = first_record(&mut *reader).await;
     transport.admin().unwrap().delete_topic(&log).await.unwrap();
     let missing = publish(&transport, &log, vec![numbered(2)]).await.unwrap_err();
@@ -202,7 +202,7 @@ async fn a_log_that_is_deleted_and_made_anew_interrupts_its_readers() {
     while !matches!(last.last(), Some(FromLog::Interrupted)) {
         last = read(&mut *reader).await;
     }
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     let new = first_record(&mut *reader).await;
     assert_eq!(old.0, new.0, "the same place");
     assert_ne!(old.1, new.1, "and another record");
@@ -234,7 +234,7 @@ async fn a_transport_that_is_dropped_leaves_no_task_behind() {
     let inbox = transport.subscribe(&live).await.unwrap();
     publish(&transport, &live, vec![numbered(1)]).await.unwrap();
     publish(&transport, &log, vec![numbered(1)]).await.unwrap();
-    let reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert!(metrics.num_alive_tasks() > before);
     drop((transport, inbox, reader));
     let all_gone = async {

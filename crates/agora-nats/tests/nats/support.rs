@@ -81,14 +81,14 @@ pub(crate) async fn open_log(transport: &NatsTransport, name: &str) -> TopicName
 
 /// All that a log holds.
 pub(crate) async fn read_all(transport: &NatsTransport, topic: &TopicName) -> Vec<Bytes> {
-    let mut reader = transport.open_log(topic, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(topic, 0, LogStart::Earliest).await.unwrap();
     let mut payloads = Vec::new();
     loop {
         for one in read(&mut *reader).await {
             match one {
                 FromLog::Record { raw, .. } => payloads.push(raw.payload),
-                FromLog::CaughtUp { .. } => return payloads,
-                FromLog::Beginning { .. } => {}
+                FromLog::CaughtUp => return payloads,
+                FromLog::Beginning => {}
                 other => panic!("{other:?}"),
             }
         }

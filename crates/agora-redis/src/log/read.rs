@@ -238,7 +238,7 @@ impl Reader {
             interrupted: false,
         };
         if *from == LogStart::Earliest && look.counts().is_whole() {
-            reader.waiting.push_back(FromLog::Beginning { lane: 0 });
+            reader.waiting.push_back(FromLog::Beginning);
         }
         reader.take(read, is_end);
         reader
@@ -261,7 +261,7 @@ impl Reader {
             self.waiting.push_back(FromLog::Record { raw, at: id.into(), stamp });
         }
         if is_end && is_news {
-            self.waiting.push_back(FromLog::CaughtUp { lane: 0 });
+            self.waiting.push_back(FromLog::CaughtUp);
         }
         self.at_end = is_end;
     }
@@ -349,7 +349,7 @@ impl Reader {
         match verdict {
             Verdict::Follows { is_end } => self.take(read, is_end),
             Verdict::Trimmed { is_end } => {
-                self.waiting.push_back(FromLog::Trimmed { lane: 0 });
+                self.waiting.push_back(FromLog::Trimmed);
                 self.at_end = false;
                 self.take(read, is_end);
             }

@@ -97,9 +97,9 @@ pub async fn tell(inbox: &mut dyn LogInbox, count: usize) -> Vec<String> {
         soon("something of a log", inbox.recv(1, &mut into)).await.unwrap();
         told.extend(into.into_iter().map(|one| match one {
             FromLog::Record { raw, .. } => String::from_utf8_lossy(&raw.payload).into_owned(),
-            FromLog::Beginning { .. } => "beginning".into(),
-            FromLog::Trimmed { .. } => "trimmed".into(),
-            FromLog::CaughtUp { .. } => "end".into(),
+            FromLog::Beginning => "beginning".into(),
+            FromLog::Trimmed => "trimmed".into(),
+            FromLog::CaughtUp => "end".into(),
             FromLog::Interrupted => "interrupted".into(),
         }));
     }

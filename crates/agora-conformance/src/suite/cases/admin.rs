@@ -272,7 +272,7 @@ async fn reset_to_latest(stage: Stage) -> Verdict {
 async fn reset_to_a_place_and_a_time(stage: Stage) -> Verdict {
     let (a, topic, group) = worked(&stage, 4).await?;
     let records = a.read(&topic, LogStart::Earliest).await?.expect(1..=10).await?;
-    admin(&*a)?.reset_group(&topic, &group, ResetTo::At(records[7].at), false).await?;
+    admin(&*a)?.reset_group(&topic, &group, ResetTo::At { lane: 0, position: records[7].at }, false).await?;
     let mut member = a.join(&stage, &topic, &group, LONG).await?;
     same("the next record", member.job().await?.number, 8)?;
     stage.soon("leaving", member.inbox.leave()).await??;

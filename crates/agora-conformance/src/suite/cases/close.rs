@@ -101,7 +101,7 @@ async fn ends_a_waiting_log(stage: Stage) -> Verdict {
     stage.soon("closing", a.close(stage.by())).await??;
     let kind = stage.soon("the end of a `recv`", waiting).await?;
     same("the end of a `recv`", kind.map_err(|error| Fault::broken(error.to_string()))?, ErrorKind::Closed)?;
-    closed("open_log", a.share().open_log(&topic, LogStart::Earliest).await)
+    closed("open_log", a.share().open_log(&topic, 0, LogStart::Earliest).await)
 }
 
 async fn ten_at_once(stage: Stage) -> Verdict {

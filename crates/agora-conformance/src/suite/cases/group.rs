@@ -534,7 +534,7 @@ async fn lanes_are_handed_over(stage: Stage) -> Verdict {
     };
     let mut first = node.join(&stage, &topic, &group, LONG).await?;
     let mut mine = BTreeSet::new();
-    while mine.len() < info.lanes as usize {
+    while mine.len() < info.lanes() as usize {
         if let FromGroup::Assigned { lanes } = stage.soon("all lanes", first.next()).await?? {
             mine.extend(lanes);
         }

@@ -243,7 +243,7 @@ async fn secrets_are_not_shown(stage: Stage) -> Verdict {
     let errors = [
         node.open(&TopicSpec::live(topic.clone())).await.err(),
         node.subscribe(&topic).await.err(),
-        node.open_log(&topic, agora_core::transport::LogStart::Earliest).await.err(),
+        node.open_log(&topic, 0, agora_core::transport::LogStart::Earliest).await.err(),
     ];
     shown.extend(errors.into_iter().flatten().map(|error| format!("{error:?}\n{error:#}")));
     for text in shown {

@@ -77,7 +77,7 @@ async fn past_deadline_sends_nothing(stage: Stage) -> Verdict {
 async fn unknown_lane_is_refused(stage: Stage) -> Verdict {
     let (a, b, topic) = (stage.node("a").await?, stage.node("b").await?, stage.topic("lane")?);
     let mut at_b = b.listen(&topic).await?;
-    let lanes = a.open(&TopicSpec::live(topic.clone())).await?.lanes;
+    let lanes = a.open(&TopicSpec::live(topic.clone())).await?.lanes();
     a.meet(&mut at_b, &topic).await?;
     let nowhere = Address { topic: topic.clone(), lane: lanes };
     let answer = stage.soon("the answer", a.publish(&nowhere, vec![numbered(1)], stage.by())).await?;

@@ -39,7 +39,7 @@ pub(crate) struct Read {
     pub(crate) content: Content,
 }
 
-/// Reads a record of the log of this stream.
+/// Reads a record of the lane of this stream.
 pub(crate) fn read(stream: StreamId, raw: Raw, at: Position) -> Read {
     let lane = raw.lane;
     let bytes = raw.payload.len() + FRAME_OVERHEAD_BYTES;

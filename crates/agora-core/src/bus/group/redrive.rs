@@ -10,21 +10,32 @@ use crate::transport::{CursorStore, Fence, LogStart, Position, Support, Wire};
 /// The name under which it is kept how far the letters of a topic were sent back.
 const REDRIVE: &str = "agora-redrive";
 
-/// How far the letters of a topic were sent back.
+/// How far the letters of one lane of a topic were sent back.
 struct Done<'a> {
     store: &'a dyn CursorStore,
     letters: &'a TopicName,
+    lane: u32,
+    /// The name under which it is kept.
+    name: String,
     fence: Fence,
+    next: Option<Position>,
 }
 
-impl Done<'_> {
+impl<'a> Done<'a> {
+    async fn take(store: &'a dyn CursorStore, letters: &'a TopicName, lane: u32) -> Result<Self> {
+        let name = if lane == 0 { REDRIVE.to_owned() } else { format!("{REDRIVE}.{lane}") };
+        let (fence, saved) = store.take(letters, &name).await?;
+        let next = saved.and_then(|bytes| Some(Position(u128::from_le_bytes(bytes.try_into().ok()?))));
+        Ok(Self { store, letters, lane, name, fence, next })
+    }
+
     async fn save(&self, next: Position) -> Result<()> {
-        self.store.save(self.letters, REDRIVE, self.fence, &next.0.to_le_bytes()).await
+        self.store.save(self.letters, &self.name, self.fence, &next.0.to_le_bytes()).await
     }
 }
 
 impl Bus {
-    /// Sends the dead letters of a group back to their topic: the oldest first that were not sent back yet, about
+    /// Sends the dead letters of a group back to their topic: of each lane the oldest first that were not sent back yet, about
     /// `events_max` at most, of those that lie there now. They are tried anew by that group alone; other groups and
     /// subscriptions pass over them. Returns how many were sent back. Of two that do this at the same time, the later
     /// one goes on, and the other ends with `Conflict`.
@@ -57,17 +68,25 @@ impl Bus {
         }
         let transport = &self.shared().transport;
         let store = transport.cursors().ok_or_else(crate::bus::queue::closed)?;
-        transport.open(&self.config().spec_of(&letters)).await?;
-        let (fence, saved) = store.take(&letters, REDRIVE).await?;
-        let saved = saved.and_then(|bytes| Some(Position(u128::from_le_bytes(bytes.try_into().ok()?))));
-        let done = Done { store, letters: &letters, fence };
-        let mut scan = Scan::begin(self, &letters, saved.map_or(LogStart::Earliest, LogStart::At)).await?;
+        let lanes = transport.open(&self.config().spec_of(&letters)).await?.lanes().max(1);
+        // All of them before the first is read: of two that do this at the same time, one goes on in every lane.
+        let mut places = Vec::new();
+        for lane in 0..lanes {
+            places.push(Done::take(store, &letters, lane).await?);
+        }
         let (mut sent, most) = (0, events_max.unwrap_or(u64::MAX));
-        while sent < most
-            && let Some(peeked) = scan.next().await?
-        {
-            sent += self.send_back_all(&topic, &peeked).await?;
-            done.save(Position(peeked.at.0 + 1)).await?;
+        for done in places {
+            if sent >= most {
+                break;
+            }
+            let from = done.next.map_or(LogStart::Earliest, LogStart::At);
+            let mut scan = Scan::begin(self, &letters, done.lane, from).await?;
+            while sent < most
+                && let Some(peeked) = scan.next().await?
+            {
+                sent += self.send_back_all(&topic, &peeked).await?;
+                done.save(Position(peeked.at.0 + 1)).await?;
+            }
         }
         Ok(sent)
     }

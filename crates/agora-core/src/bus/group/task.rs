@@ -1,5 +1,6 @@
 //! The task behind a member of a group: takes records, settles them, and gives lanes back.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ pub(crate) struct GroupTask {
     hub: Arc<Hub>,
     bus: Weak<Inner>,
     spec: GroupSpec,
-    stream: StreamId,
+    /// The streams of the lanes that were met.
+    streams: BTreeMap<u32, StreamId>,
     inbox: Box<dyn GroupInbox>,
     /// How often it joined anew, and when it joined last.
     rejoined: u64,
@@ -51,10 +53,9 @@ pub(crate) struct GroupTask {
 
 impl GroupTask {
     pub(crate) fn new(hub: Arc<Hub>, bus: Weak<Inner>, spec: GroupSpec, inbox: Box<dyn GroupInbox>) -> Self {
-        let stream = hub.shared.stream_of(&hub.topic);
         let (begun, revocations) = (JoinSet::new(), Vec::new());
         let (rejoined, joined) = (0, Instant::now());
-        Self { hub, bus, spec, stream, inbox, rejoined, joined, begun, revocations }
+        Self { hub, bus, spec, streams: BTreeMap::new(), inbox, rejoined, joined, begun, revocations }
     }
 
     /// Runs until the group was left, dropped or lost.
@@ -150,7 +151,9 @@ impl GroupTask {
             match one {
                 FromGroup::Message { raw, at, token, attempt } => {
                     let lane = raw.lane;
-                    let read = content::read(self.stream, raw, at);
+                    let stream = self.streams.entry(lane);
+                    let stream = *stream.or_insert_with(|| self.hub.shared.stream_of(&self.hub.topic, lane));
+                    let read = content::read(stream, raw, at);
                     if attempt > 1 {
                         add(&self.hub.shared.counters.redelivered, 1);
                         self.hub.meter.redelivered.add(1);

@@ -40,8 +40,8 @@ async fn logs_are_made_and_listed() {
     assert!(elsewhere.admin().unwrap().topics().await.unwrap().is_empty());
     assert_eq!(kind(admin.create_topic(&TopicSpec::log(topic())).await), ErrorKind::Conflict);
     let new = TopicName::new("new").unwrap();
-    let lanes = TopicSettings { lanes: Some(4), ..TopicSettings::LOG };
-    for refused in [TopicSpec { name: new.clone(), settings: lanes }, TopicSpec::live(new)] {
+    let replicas = TopicSettings { replicas: Some(2), ..TopicSettings::LOG };
+    for refused in [TopicSpec { name: new.clone(), settings: replicas }, TopicSpec::live(new)] {
         assert_eq!(kind(admin.create_topic(&refused).await), ErrorKind::Unsupported);
     }
 }
@@ -72,7 +72,7 @@ async fn a_log_is_described() {
 async fn a_deleted_log_is_gone_with_all_that_is_its_own() {
     let (_space, a) = log(&["1"]).await;
     let admin = a.admin().unwrap();
-    let mut reader = a.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut reader = a.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     let mut member = join(&a).await;
     let (_, tokens) = given(&mut member, 9).await;
     let cursors = a.cursors().unwrap();
@@ -99,7 +99,7 @@ async fn a_deleted_log_is_gone_with_all_that_is_its_own() {
     assert_eq!(kind(member.settle(tokens[0], Settle::Ack).await), ErrorKind::Conflict);
     assert!(admin.groups(&topic()).await.unwrap().is_empty());
     assert_eq!(cursors.take(&topic(), "d").await.unwrap().1, None);
-    let mut anew = a.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut anew = a.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     let mut again = Vec::new();
     anew.recv(9, &mut again).await.unwrap();
     assert!(stamp(&again).is_some() && stamp(&again) != stamp(&into), "the same record of another log");
@@ -171,14 +171,14 @@ async fn a_group_is_reset() {
             (ResetTo::Earliest, says(0, 2)),
             (ResetTo::Latest, says(4, -2)),
             (ResetTo::Time(later), says(2, 0)),
-            (ResetTo::At(Position(1)), says(1, 1)),
-            (ResetTo::At(Position(u128::MAX)), says(4, -2)),
+            (ResetTo::At { lane: 0, position: Position(1) }, says(1, 1)),
+            (ResetTo::At { lane: 0, position: Position(u128::MAX) }, says(4, -2)),
         ] {
             assert_eq!(reset(to, true).await.unwrap(), expected, "{groups:?}");
         }
         assert_eq!(kind(reset(ResetTo::Earliest, false).await), ErrorKind::Conflict);
         member.leave().await.unwrap();
-        assert_eq!(reset(ResetTo::At(Position(1)), false).await.unwrap(), says(1, 1));
+        assert_eq!(reset(ResetTo::At { lane: 0, position: Position(1) }, false).await.unwrap(), says(1, 1));
         let mut again = join(&a).await;
         let texts = given(&mut again, 9).await.0;
         assert_eq!(texts.iter().rev().take(3).rev().collect::<Vec<_>>(), ["2", "3", "4"], "{groups:?}");

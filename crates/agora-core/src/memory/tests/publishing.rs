@@ -73,14 +73,14 @@ async fn what_it_cannot_do_it_says() {
     let peers = Space::new(SpaceConfig { echo_via_server: false, ..SpaceConfig::default() });
     let a = connect(&peers, "a");
     let log = TopicSpec::log(topic());
-    let opened = a.open_log(&topic(), LogStart::Earliest).await.err();
+    let opened = a.open_log(&topic(), 0, LogStart::Earliest).await.err();
     for error in [a.open(&log).await.unwrap_err(), opened.unwrap()] {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.help_text().is_some());
     }
     assert!(a.cursors().is_none());
     let live = TopicSpec::live(topic());
-    assert_eq!(a.open(&live).await.unwrap().lanes, 1);
+    assert_eq!(a.open(&live).await.unwrap().lanes(), 1);
     let capabilities = a.capabilities();
     assert_eq!(capabilities.live, Support::Yes);
     for absent in [capabilities.log, capabilities.group, capabilities.cursors] {

@@ -17,9 +17,9 @@ async fn read(inbox: &mut Box<dyn LogInbox>) -> Vec<String> {
     }
     let told = |from: &FromLog| match from {
         FromLog::Record { raw, .. } => String::from_utf8(raw.payload.to_vec()).unwrap(),
-        FromLog::Trimmed { .. } => "trimmed".to_owned(),
-        FromLog::Beginning { .. } => "beginning".to_owned(),
-        FromLog::CaughtUp { .. } => "caught up".to_owned(),
+        FromLog::Trimmed => "trimmed".to_owned(),
+        FromLog::Beginning => "beginning".to_owned(),
+        FromLog::CaughtUp => "caught up".to_owned(),
         FromLog::Interrupted => "interrupted".to_owned(),
     };
     into.iter().map(told).collect()
@@ -32,12 +32,12 @@ async fn records_leave_by_their_age() {
     let a = connect(&space, "a");
     a.open(&kept_for(Some(HOUR))).await.unwrap();
     let mut group = join(&a).await;
-    let mut early = a.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut early = a.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     publish_keyed(&a, &["1"]).await;
     tokio::time::advance(HOUR / 2).await;
     publish_keyed(&a, &["2"]).await;
     tokio::time::advance(HOUR / 2 - Duration::from_secs(1)).await;
-    let mut late = a.open_log(&topic(), LogStart::Earliest).await.unwrap();
+    let mut late = a.open_log(&topic(), 0, LogStart::Earliest).await.unwrap();
     assert_eq!(read(&mut late).await, ["beginning", "1", "2", "caught up"]);
     tokio::time::advance(Duration::from_secs(1)).await;
     // The beginning was not told while it was there.
@@ -79,15 +79,16 @@ async fn wire_and_retention_must_agree() {
     }
 }
 
-/// A space has one lane and one server.
+/// A space has one server; a log has the lanes that it was made with, and what is asked for later changes nothing.
 #[tokio::test(start_paused = true)]
-async fn several_lanes_or_servers_are_refused() {
+async fn several_servers_are_refused_and_lanes_are_kept() {
     let a = connect(&Space::default(), "a");
     let log = TopicSettings::LOG;
-    for settings in [TopicSettings { lanes: Some(2), ..log }, TopicSettings { replicas: Some(3), ..log }] {
-        let error = a.open(&TopicSpec { name: topic(), settings }).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let open = async |settings| a.open(&TopicSpec { name: topic(), settings }).await;
+    let error = open(TopicSettings { replicas: Some(3), ..log }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    for lanes in [Some(3), Some(1), None, Some(7)] {
+        let settings = TopicSettings { lanes, replicas: Some(1), ..log };
+        assert_eq!(open(settings).await.unwrap().lanes(), 3);
     }
-    let one = TopicSettings { lanes: Some(1), replicas: Some(1), ..log };
-    a.open(&TopicSpec { name: topic(), settings: one }).await.unwrap();
 }
