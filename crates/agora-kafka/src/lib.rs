@@ -5,6 +5,8 @@
 pub mod brokers;
 mod credentials;
 #[doc(hidden)]
+pub mod cursors;
+#[doc(hidden)]
 pub mod error;
 #[doc(hidden)]
 pub mod keeper;

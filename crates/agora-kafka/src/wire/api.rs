@@ -1,7 +1,9 @@
 //! The requests that are ever sent, and the highest version of each.
 //!
 //! The ceilings are what agora was written for and tested with. Those of `Fetch`, `Metadata`, `Produce`, `OffsetCommit`,
-//! `DeleteTopics` and `CreateTopics` are the last that name topics by name alone: Redpanda has no topic ids.
+//! `DeleteTopics` and `CreateTopics` are the last that name topics by name alone: Redpanda has no topic ids. Those of
+//! transactions are the last that leave a producer its epoch until another one takes it (KIP-890 raises it with every
+//! transaction).
 
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::Request;
@@ -59,6 +61,9 @@ apis! {
     "DeleteTopics" DeleteTopicsRequest to 5 throttled;
     "DeleteRecords" DeleteRecordsRequest to 2 throttled;
     "InitProducerId" InitProducerIdRequest to 4 throttled;
+    "AddOffsetsToTxn" AddOffsetsToTxnRequest to 3 throttled;
+    "EndTxn" EndTxnRequest to 3 throttled;
+    "TxnOffsetCommit" TxnOffsetCommitRequest to 3 throttled;
     "OffsetForLeaderEpoch" OffsetForLeaderEpochRequest to 4 throttled;
     "DescribeConfigs" DescribeConfigsRequest to 4 throttled;
     "DescribeLogDirs" DescribeLogDirsRequest to 4 throttled;

@@ -1,0 +1,5 @@
+//! Cursors, and what operators ask and do, against brokers.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod cursors;
+mod support;
