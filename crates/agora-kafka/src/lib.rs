@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 #[doc(hidden)]
+pub mod admin;
+#[doc(hidden)]
 pub mod brokers;
 mod credentials;
 #[doc(hidden)]
