@@ -16,5 +16,16 @@ mod link;
 pub mod names;
 #[doc(hidden)]
 pub mod plan;
+mod publish;
+mod settings;
+mod shared;
+mod topics;
+mod transport;
+#[doc(hidden)]
+pub mod read;
 #[doc(hidden)]
 pub mod wire;
+
+pub use publish::{HEADERS_BYTES, QUEUE_CALLS_MAX};
+pub use topics::{LANES, LIVE_RETENTION};
+pub use transport::KafkaTransport;

@@ -1,5 +1,6 @@
 //! How to connect: what a configuration says, checked and read before the first try.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Plan {
     pub(crate) brokers: Vec<Address>,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// May topics be made that are not there?
+    pub(crate) auto_create: bool,
 }
 
 impl Plan {
@@ -33,10 +36,11 @@ impl Plan {
         if config.brokers.is_empty() {
             return Err(error(ErrorKind::Config, "no broker is named").help("set `kafka.brokers`"));
         }
-        let brokers = config.brokers.iter().map(|text| address(text)).collect::<Result<_>>()?;
+        let brokers: Vec<_> = config.brokers.iter().map(|text| address(text)).collect::<Result<_>>()?;
+        let auto_create = config.auto_create.unwrap_or_else(|| brokers.iter().all(is_loopback));
         let credentials = Credentials::load(config)?;
         let tls = if config.tls { Some(Arc::new(tls(config)?)) } else { None };
-        Ok(Self { brokers, credentials, tls })
+        Ok(Self { brokers, credentials, tls, auto_create })
     }
 }
 
@@ -62,6 +66,10 @@ fn address(text: &str) -> Result<Address> {
         return Err(wrong());
     }
     Ok(Address { host: host.into(), port })
+}
+
+fn is_loopback(address: &Address) -> bool {
+    address.host == "localhost" || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn tls(config: &Kafka) -> Result<ClientConfig> {
@@ -136,6 +144,21 @@ mod tests {
         }
         for text in ["", ":1", "a:", "a:x", "a:0", "a:65536", "[::1", "[::1]7"] {
             assert_eq!(address(text).unwrap_err().kind(), ErrorKind::Config, "{text}");
+        }
+    }
+
+    #[test]
+    fn topics_are_made_on_this_machine_or_where_somebody_says_so() {
+        let mut config = Kafka::default();
+        for (brokers, set, is_made) in [
+            (&["localhost", "127.0.0.1:1", "[::1]"][..], None, true),
+            (&["127.0.0.1", "10.0.0.1"], None, false),
+            (&["127.0.0.1"], Some(false), false),
+            (&["kafka.example"], Some(true), true),
+        ] {
+            config.brokers = brokers.iter().map(|broker| (*broker).to_owned()).collect();
+            config.auto_create = set;
+            assert_eq!(Plan::new(&config).unwrap().auto_create, is_made, "{brokers:?} {set:?}");
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Kafka {
     pub topic_prefix: Option<String>,
     /// After how much silence a member of a group is thrown out. Default 10 s.
     pub session_timeout: Duration,
+    /// Make topics that are not there. `None`: where every broker is named by an address of loopback.
+    pub auto_create: Option<bool>,
     /// Encrypt the connections.
     pub tls: bool,
     /// The certificates of those who may sign the brokers', PEM. `None`: those that the system trusts.
@@ -58,6 +60,7 @@ impl Default for Kafka {
             group: None,
             topic_prefix: None,
             session_timeout: Duration::from_secs(10),
+            auto_create: None,
             tls: false,
             tls_ca_file: None,
             tls_cert_file: None,
@@ -79,6 +82,12 @@ pub(super) const KEYS: &[Key] = &[
         Takes::time(1000, 30 * 60 * 1000),
         "\"10s\"",
         "After how much silence a member of a group is thrown out. A stock broker refuses less than 6 s.",
+    ),
+    Key::new(
+        "auto_create",
+        Takes::Flag,
+        "true where every address is one of loopback",
+        "Make topics that are not there. Without it an operator makes them.",
     ),
     Key::new("tls", Takes::Flag, "false", "Encrypt the connections."),
     Key::new(
@@ -112,6 +121,7 @@ impl Kafka {
             ("group", Value::Text(group)) => self.group = Some(group),
             ("topic_prefix", Value::Text(prefix)) => self.topic_prefix = Some(prefix),
             ("session_timeout", Value::Time(time)) => self.session_timeout = time,
+            ("auto_create", Value::Flag(flag)) => self.auto_create = Some(flag),
             ("tls", Value::Flag(flag)) => self.tls = flag,
             ("tls_ca_file", Value::Text(path)) => self.tls_ca_file = Some(path.into()),
             ("tls_cert_file", Value::Text(path)) => self.tls_cert_file = Some(path.into()),

@@ -1,0 +1,1 @@
+//! Logs and live topics on a real broker.
