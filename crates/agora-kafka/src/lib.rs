@@ -11,18 +11,20 @@ pub mod cursors;
 #[doc(hidden)]
 pub mod error;
 #[doc(hidden)]
+pub mod group;
+#[doc(hidden)]
 pub mod keeper;
 mod link;
 pub mod names;
 #[doc(hidden)]
 pub mod plan;
 mod publish;
+#[doc(hidden)]
+pub mod read;
 mod settings;
 mod shared;
 mod topics;
 mod transport;
-#[doc(hidden)]
-pub mod read;
 #[doc(hidden)]
 pub mod wire;
 

@@ -7,8 +7,8 @@ use agora_core::config::Kafka;
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, Link, OutFrame, PublishFailed,
-    Support, TopicInfo, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, Durability, GroupInbox, GroupOrder, GroupSpec, Hint, Inbox, Link,
+    LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -17,8 +17,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::brokers::Brokers;
 use crate::error::{BACKEND, closed, error};
+use crate::group::{self, Entry};
+use crate::names;
 use crate::plan::Plan;
 use crate::publish::{self, HEADERS_BYTES};
+use crate::read::{Hub, LiveInbox, LogReader};
 use crate::settings::{self, BROKER_BYTES_MAX, Of};
 use crate::shared::Shared;
 use crate::topics;
@@ -34,6 +37,9 @@ const NOT_YET: Support =
 /// Dropping it ends the connections; [`Transport::close`] waits until what was handed over is decided.
 pub struct KafkaTransport {
     shared: Arc<Shared>,
+    hub: Arc<Hub>,
+    session_timeout: Duration,
+    instance: Option<String>,
 }
 
 impl KafkaTransport {
@@ -58,9 +64,11 @@ impl KafkaTransport {
             let brokers = Brokers::connect(Plan::new(config)?, wait).await?;
             let begun = Begun(Some(Arc::clone(&brokers)));
             let bytes_max = bytes_max(&brokers, by).await.unwrap_or(BATCH_BYTES_MAX);
+            let hub = Arc::new(Hub::new(&brokers));
             let shared = Shared::new(brokers, cluster, capabilities(bytes_max));
             begun.keep();
-            Ok(Self { shared: Arc::new(shared) })
+            let (session_timeout, instance) = (config.session_timeout, config.instance.clone());
+            Ok(Self { shared: Arc::new(shared), hub, session_timeout, instance })
         };
         let connected: Result<Self> = connecting.await;
         connected.map_err(|error| error.operation("connect"))
@@ -100,9 +108,9 @@ async fn bytes_max(brokers: &Arc<Brokers>, by: Instant) -> Option<usize> {
 fn capabilities(bytes_max: usize) -> Capabilities {
     Capabilities {
         backend: BACKEND,
-        live: NOT_YET,
-        log: NOT_YET,
-        group: NOT_YET,
+        live: Support::Yes,
+        log: Support::Yes,
+        group: Support::Yes,
         group_on_batch: Support::No { instead: "set the topic's `framing` to \"each\"" },
         lanes: Support::Yes,
         group_order: GroupOrder::Lane,
@@ -140,10 +148,39 @@ impl Transport for KafkaTransport {
     }
 
     async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>> {
-        Err(Error::unsupported("it has no live topics", "this version cannot yet")
-            .backend(BACKEND)
-            .operation("subscribe")
-            .context("topic", topic))
+        let opening = async {
+            let name = self.shared.name_of(topic)?;
+            LiveInbox::open(&self.hub, &name).await
+        };
+        match opening.await {
+            Ok(inbox) => Ok(Box::new(inbox)),
+            Err(error) => Err(error.operation("subscribe").context("topic", topic)),
+        }
+    }
+
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        let opening = async {
+            let name = self.shared.name_of(topic)?;
+            LogReader::open(&self.hub, &name, lane, &from).await
+        };
+        match opening.await {
+            Ok(reader) => Ok(Box::new(reader)),
+            Err(error) => Err(error.operation("open_log").context("topic", topic)),
+        }
+    }
+
+    async fn join_group(&self, topic: &TopicName, spec: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
+        let joining = async {
+            let entry = Entry {
+                group: names::group_id(&self.shared.cluster, &spec.name),
+                topic: self.shared.name_of(topic)?,
+                spec: spec.clone(),
+                session_timeout: self.session_timeout,
+                instance: self.instance.clone(),
+            };
+            group::join(&self.shared.brokers, &self.hub, entry).await
+        };
+        joining.await.map_err(|error| error.operation("join_group"))
     }
 
     async fn announce(&self, _: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

@@ -33,6 +33,9 @@ pub struct Kafka {
     pub topic_prefix: Option<String>,
     /// After how much silence a member of a group is thrown out. Default 10 s.
     pub session_timeout: Duration,
+    /// The name under which this node keeps its place in groups while it is away for less than the session timeout.
+    /// `None`: what a member had is shared out as soon as it goes.
+    pub instance: Option<String>,
     /// Make topics that are not there. `None`: where every broker is named by an address of loopback.
     pub auto_create: Option<bool>,
     /// Encrypt the connections.
@@ -60,6 +63,7 @@ impl Default for Kafka {
             group: None,
             topic_prefix: None,
             session_timeout: Duration::from_secs(10),
+            instance: None,
             auto_create: None,
             tls: false,
             tls_ca_file: None,
@@ -82,6 +86,12 @@ pub(super) const KEYS: &[Key] = &[
         Takes::time(1000, 30 * 60 * 1000),
         "\"10s\"",
         "After how much silence a member of a group is thrown out. A stock broker refuses less than 6 s.",
+    ),
+    Key::new(
+        "instance",
+        Takes::Text,
+        "",
+        "The name under which this node keeps its place in groups while it is restarted; another one for each node.",
     ),
     Key::new(
         "auto_create",
@@ -121,6 +131,7 @@ impl Kafka {
             ("group", Value::Text(group)) => self.group = Some(group),
             ("topic_prefix", Value::Text(prefix)) => self.topic_prefix = Some(prefix),
             ("session_timeout", Value::Time(time)) => self.session_timeout = time,
+            ("instance", Value::Text(instance)) => self.instance = Some(instance),
             ("auto_create", Value::Flag(flag)) => self.auto_create = Some(flag),
             ("tls", Value::Flag(flag)) => self.tls = flag,
             ("tls_ca_file", Value::Text(path)) => self.tls_ca_file = Some(path.into()),

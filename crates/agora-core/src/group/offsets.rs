@@ -61,6 +61,11 @@ impl Offsets {
         self.committed
     }
 
+    /// The records that were given at the commit or behind it, in order, and whether they are done.
+    pub fn given(&self) -> impl Iterator<Item = (u64, bool)> {
+        self.given.iter().copied()
+    }
+
     /// The records that were given and are not done, in order.
     pub fn open(&self) -> impl Iterator<Item = u64> {
         self.given.iter().filter(|(_, done)| !done).map(|(offset, _)| *offset)
@@ -152,6 +157,9 @@ mod tests {
                 prop_assert_eq!(offsets.committed(), commit(begun, &given, &done));
                 let open: Vec<u64> = given.difference(&done).copied().collect();
                 prop_assert_eq!(offsets.open().collect::<Vec<_>>(), open);
+                let kept = offsets.given().map(|(offset, is_done)| (offset, is_done, done.contains(&offset)));
+                prop_assert!(kept.clone().all(|(_, is_done, expected)| is_done == expected));
+                prop_assert!(kept.map(|(offset, ..)| offset).eq(given.range(commit(begun, &given, &done)..).copied()));
             }
         }
     }

@@ -49,7 +49,7 @@ apis! {
     "OffsetCommit" OffsetCommitRequest to 8 throttled;
     "OffsetFetch" OffsetFetchRequest to 7 throttled;
     "FindCoordinator" FindCoordinatorRequest to 3 throttled;
-    "JoinGroup" JoinGroupRequest to 7 throttled;
+    "JoinGroup" JoinGroupRequest to 9 throttled;
     "Heartbeat" HeartbeatRequest to 4 throttled;
     "LeaveGroup" LeaveGroupRequest to 4 throttled;
     "SyncGroup" SyncGroupRequest to 5 throttled;

@@ -549,7 +549,10 @@ async fn lanes_are_handed_over(stage: Stage) -> Verdict {
     };
     loop {
         if let FromGroup::Assigned { lanes: found } = stage.soon("the lane", second.next()).await?? {
-            return same("the lanes that were handed over", found, lanes);
+            // A backend may ask all of them back and share them out anew.
+            let is_given_back = !found.is_empty() && found.iter().all(|lane| lanes.contains(lane));
+            ensure!(is_given_back, "{lanes:?} were given back, and {found:?} are handed over");
+            return Ok(());
         }
     }
 }

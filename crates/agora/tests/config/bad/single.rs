@@ -82,7 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
         (
             "a key of another section",
             toml("[kafka]\naddresses = [\"a:1\"]\n"),
-            r#"config: unknown key `kafka.addresses` (from: file agora.toml); known are brokers, group, topic_prefix, session_timeout, tls, tls_ca_file, tls_cert_file, tls_key_file, sasl, user, password, password_file"#,
+            r#"config: unknown key `kafka.addresses` (from: file agora.toml); known are brokers, group, topic_prefix, session_timeout, instance, auto_create, tls, tls_ca_file, tls_cert_file, tls_key_file, sasl, user, password, password_file"#,
         ),
         (
             "a table for a value",
