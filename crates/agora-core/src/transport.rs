@@ -28,7 +28,8 @@ use crate::error::{Error, Result};
 use crate::id::{SourceId, TopicName};
 
 pub use admin::{
-    Admin, GroupDescription, GroupLane, GroupMember, LaneDescription, LaneReset, ResetTo, TopicDescription,
+    Admin, GroupDescription, GroupLane, GroupMember, LaneDescription, LaneReset, LaneServers, ResetTo,
+    TopicChange, TopicDescription,
 };
 pub use group::{FromGroup, GroupInbox, GroupOrder, GroupSpec, GroupStart, Settle, Token};
 pub use log::{CursorStore, Fence, FromLog, LogInbox, LogStart, Position};

@@ -2,8 +2,12 @@
 #![forbid(unsafe_code)]
 
 #[doc(hidden)]
+pub mod admin;
+#[doc(hidden)]
 pub mod brokers;
 mod credentials;
+#[doc(hidden)]
+pub mod cursors;
 #[doc(hidden)]
 pub mod error;
 #[doc(hidden)]

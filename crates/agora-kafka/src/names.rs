@@ -91,6 +91,12 @@ pub fn cursor_id(cluster: &ClusterName, prefix: &str, name: &str) -> String {
     within(cluster, &format!("{}.{}", escaped(prefix), escaped(name)))
 }
 
+/// The transactional id that stands for the right to save a durable cursor: `<group of the cursor>/<topic on the servers>`.
+/// A stroke is in no other name, so it is nobody else's.
+pub fn cursor_right(group: &str, topic: &str) -> String {
+    format!("{group}/{topic}")
+}
+
 /// The transactional id of a node's producer: `agora.<node>` in the default cluster, else `<cluster>..agora.<node>`. A
 /// second producer of this id fences the first one off.
 pub fn transactional_id(cluster: &ClusterName, node: &NodeName) -> String {

@@ -53,6 +53,8 @@ pub(crate) enum TopicsCommand {
     },
     /// Make a new log
     Create(TopicCreate),
+    /// Change the settings of a log, where the backend can
+    Alter(TopicAlter),
     /// Delete a log with everything in it, its groups and its cursors
     Delete {
         /// The log
@@ -81,6 +83,37 @@ pub(crate) struct TopicCreate {
     /// else batch]
     #[arg(long, value_enum)]
     pub(crate) framing: Option<FramingWord>,
+    /// A setting of the backend itself, such as min.insync.replicas=2; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// `agora topics alter`
+#[derive(Clone, Debug, Args)]
+#[group(id = "change", required = true, multiple = true, args = ["retention", "lanes", "set", "unset"])]
+pub(crate) struct TopicAlter {
+    /// The log
+    pub(crate) topic: String,
+    /// How long it keeps what was published, such as 12h or 7d
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_long)]
+    pub(crate) retention: Option<Duration>,
+    /// How many lanes it has, more than now; keys may be dealt to other lanes from then on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) lanes: Option<u32>,
+    /// A setting of the backend itself, such as min.insync.replicas=2; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) set: Vec<(String, String)>,
+    /// A setting of the backend itself that is to be as it is for all logs again; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unset: Vec<String>,
+}
+
+/// Reads a setting of the backend itself.
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it takes NAME=VALUE, such as min.insync.replicas=2".to_owned()),
+    }
 }
 
 /// How events become messages.

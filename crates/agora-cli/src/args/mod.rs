@@ -12,7 +12,8 @@ use agora::Config;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use look::{
-    FramingWord, GroupFrom, GroupPlace, Groups, GroupsCommand, Lag, Peek, TopicCreate, Topics, TopicsCommand,
+    FramingWord, GroupFrom, GroupPlace, Groups, GroupsCommand, Lag, Peek, TopicAlter, TopicCreate, Topics,
+    TopicsCommand,
 };
 pub(crate) use publish::Publish;
 pub(crate) use subscribe::{Settlement, Subscribe};

@@ -18,6 +18,9 @@ use crate::{json, text};
 struct GroupLine<'a> {
     topic: &'a str,
     group: &'a str,
+    /// The backend's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a str>,
     lag: u64,
     pending: u64,
     members: Vec<MemberLine<'a>>,
@@ -31,6 +34,8 @@ struct MemberLine<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     pending: u64,
     lanes: &'a [u32],
 }
@@ -39,6 +44,8 @@ struct MemberLine<'a> {
 struct LaneLine {
     lane: u32,
     next: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
     pending: u64,
     lag: u64,
 }
@@ -246,6 +253,7 @@ async fn describe(
     for (word, value) in [
         ("group", group.to_string()),
         ("topic", topic.to_string()),
+        ("state", description.state.as_deref().map_or_else(|| "-".to_owned(), text::harmless)),
         ("lag", description.lag().to_string()),
         ("pending", description.pending().to_string()),
         ("dead", letters),
@@ -253,25 +261,28 @@ async fn describe(
         output.line(format!("{word:<8} {value}")).await?;
     }
     output.line(String::new()).await?;
-    let mut rows = vec![["LANE", "NEXT", "PENDING", "LAG"].map(str::to_owned)];
+    let mut rows = vec![["LANE", "NEXT", "END", "PENDING", "LAG"].map(str::to_owned)];
     rows.extend(description.lanes.iter().map(|lane| {
-        [lane.lane.to_string(), position(lane.next), lane.pending.to_string(), lane.lag.to_string()]
+        let end = lane.end.map_or_else(|| "-".to_owned(), position);
+        [lane.lane.to_string(), position(lane.next), end, lane.pending.to_string(), lane.lag.to_string()]
     }));
     print(&rows, output).await?;
     output.line(String::new()).await?;
     if description.members.is_empty() {
         return output.line("no members".to_owned()).await;
     }
-    let mut rows = vec![["MEMBER", "NODE", "PENDING", "LANES"].map(str::to_owned)];
+    let mut rows = vec![["MEMBER", "NODE", "HOST", "PENDING", "LANES"].map(str::to_owned)];
     rows.extend(description.members.iter().map(row));
     print(&rows, output).await
 }
 
-fn row(member: &GroupMember) -> [String; 4] {
+fn row(member: &GroupMember) -> [String; 5] {
     let lanes: Vec<String> = member.lanes.iter().map(ToString::to_string).collect();
     let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let node = member.node.as_ref().map(ToString::to_string).unwrap_or_default();
-    [text::harmless(&member.id), or_dash(node), member.pending.to_string(), or_dash(lanes.join(","))]
+    let host = text::harmless(member.host.as_deref().unwrap_or_default());
+    let pending = member.pending.to_string();
+    [text::harmless(&member.id), or_dash(node), or_dash(host), pending, or_dash(lanes.join(","))]
 }
 
 fn line<'a>(topic: &'a TopicName, found: &'a Found) -> GroupLine<'a> {
@@ -279,18 +290,21 @@ fn line<'a>(topic: &'a TopicName, found: &'a Found) -> GroupLine<'a> {
     let member = |member: &'a GroupMember| MemberLine {
         id: &member.id,
         node: member.node.as_ref().map(|node| node.as_str()),
+        host: member.host.as_deref(),
         pending: member.pending,
         lanes: &member.lanes,
     };
     let lanes = description.lanes.iter().map(|lane| LaneLine {
         lane: lane.lane,
         next: position(lane.next),
+        end: lane.end.map(position),
         pending: lane.pending,
         lag: lane.lag,
     });
     GroupLine {
         topic: topic.as_str(),
         group: description.name.as_str(),
+        state: description.state.as_deref(),
         lag: description.lag(),
         pending: description.pending(),
         members: description.members.iter().map(member).collect(),

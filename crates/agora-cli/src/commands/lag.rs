@@ -21,7 +21,12 @@ struct LagLine<'a> {
     lag: u64,
     pending: u64,
     next: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
     members: usize,
+    /// The backend's own word for how the group is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a str>,
 }
 
 pub(crate) async fn run(
@@ -36,7 +41,7 @@ pub(crate) async fn run(
         find(bus, topic.as_ref(), group.as_ref()).await
     })
     .await?;
-    let mut rows = vec![["TOPIC", "GROUP", "LANE", "LAG", "PENDING", "MEMBERS"].map(str::to_owned)];
+    let mut rows = vec![["TOPIC", "GROUP", "LANE", "LAG", "PENDING", "MEMBERS", "STATE"].map(str::to_owned)];
     for (topic, group) in &found {
         for lane in &group.lanes {
             let members = group.members.len();
@@ -48,15 +53,18 @@ pub(crate) async fn run(
                     lag: lane.lag,
                     pending: lane.pending,
                     next: position(lane.next),
+                    end: lane.end.map(position),
                     members,
+                    state: group.state.as_deref(),
                 };
                 output.line(json::line(&line)).await?;
             }
             let names = [topic.to_string(), group.name.to_string()];
+            let state = group.state.as_deref().map_or_else(|| "-".to_owned(), text::harmless);
             let numbers = [u64::from(lane.lane), lane.lag, lane.pending, members as u64];
             let [topic, group] = names;
             let [lane, lag, pending, members] = numbers.map(|number| number.to_string());
-            rows.push([topic, group, lane, lag, pending, members]);
+            rows.push([topic, group, lane, lag, pending, members, state]);
         }
     }
     if !output.json() {

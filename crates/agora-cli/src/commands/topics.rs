@@ -1,13 +1,16 @@
 //! `agora topics`: the logs of the cluster.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use agora::core::transport::{Framing, LaneDescription, Position, TopicDescription, TopicSpec};
+use agora::core::transport::{
+    Framing, LaneDescription, LaneServers, Position, TopicChange, TopicDescription, TopicSpec,
+};
 use agora::{Bus, ErrorKind, TopicKind, TopicName, TopicSettings, Wire};
 use serde::Serialize;
 
 use super::admin::{Consent, DoneLine, position, with_admin};
-use crate::args::{FramingWord, Global, TopicCreate, Topics, TopicsCommand};
+use crate::args::{FramingWord, Global, TopicAlter, TopicCreate, Topics, TopicsCommand};
 use crate::failure::{DONE, Failure};
 use crate::io::{Input, Interrupt};
 use crate::output::Output;
@@ -25,17 +28,20 @@ struct TopicLine<'a> {
     retention_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replicas: Option<u32>,
+    /// The backend's own settings that were made for it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    settings: &'a BTreeMap<String, String>,
     records: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
-    lanes: Vec<LaneLine>,
+    lanes: Vec<LaneLine<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<String>>,
 }
 
 /// What one lane of it holds.
 #[derive(Debug, Serialize)]
-struct LaneLine {
+struct LaneLine<'a> {
     lane: u32,
     records: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +50,17 @@ struct LaneLine {
     first: Option<End>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<End>,
+    #[serde(flatten)]
+    servers: Option<ServersLine<'a>>,
+}
+
+/// The servers that keep it.
+#[derive(Debug, Serialize)]
+struct ServersLine<'a> {
+    /// Null where nobody leads it now.
+    leader: Option<&'a str>,
+    replicas: &'a [String],
+    in_sync: &'a [String],
 }
 
 /// The oldest or the newest record.
@@ -69,10 +86,20 @@ pub(crate) async fn run(
         TopicsCommand::Create(create) => {
             let spec = spec(global, &create)?;
             with_admin(global, interrupt, output.broken(), async |bus: &Bus| {
-                Ok(bus.admin()?.create_topic(&spec).await?)
+                let own = create.set.iter().cloned().collect();
+                Ok(bus.admin()?.create_topic_with(&spec, &own).await?)
             })
             .await?;
             done("created", &spec.name, output).await?;
+        }
+        TopicsCommand::Alter(alter) => {
+            let topic = TopicName::new(&alter.topic)?;
+            let change = change(alter);
+            with_admin(global, interrupt, output.broken(), async |bus: &Bus| {
+                Ok(bus.admin()?.alter_topic(&topic, &change).await?)
+            })
+            .await?;
+            done("altered", &topic, output).await?;
         }
         TopicsCommand::Delete { topic, yes } => {
             let (topic, consent) = (TopicName::new(&topic)?, Consent::new(yes, input)?);
@@ -111,6 +138,12 @@ fn spec(global: &Global, create: &TopicCreate) -> Result<TopicSpec, Failure> {
         settings = settings.framing(framing);
     }
     Ok(TopicSpec { name, settings })
+}
+
+fn change(alter: TopicAlter) -> TopicChange {
+    let set = alter.set.into_iter().map(|(name, value)| (name, Some(value)));
+    let own = set.chain(alter.unset.into_iter().map(|name| (name, None))).collect();
+    TopicChange { retention: alter.retention, lanes: alter.lanes, own }
 }
 
 fn total(topic: &TopicDescription) -> u64 {
@@ -192,14 +225,39 @@ async fn describe(
     for (word, value) in words {
         output.line(format!("{word:<10} {value}")).await?;
     }
+    for (name, value) in &found.own {
+        output.line(format!("{:<10} {}", "setting", text::harmless(&format!("{name}={value}")))).await?;
+    }
     output.line(String::new()).await?;
     let head = ["LANE", "RECORDS", "BYTES", "OLDEST", "", "NEWEST", ""];
-    let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(found.lanes.iter().map(row));
-    for line in text::table(&rows) {
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(found.lanes.iter().map(row)).collect();
+    let lines = if found.lanes.iter().any(|lane| lane.servers.is_some()) {
+        let head = ["LEADER", "REPLICAS", "IN SYNC"].map(str::to_owned);
+        let servers =
+            std::iter::once(head).chain(found.lanes.iter().map(|lane| servers(lane.servers.as_ref())));
+        let join = |(row, servers): ([String; 7], [String; 3])| -> [String; 10] {
+            let mut all = row.into_iter().chain(servers);
+            std::array::from_fn(|_| all.next().unwrap_or_default())
+        };
+        text::table(&rows.into_iter().zip(servers).map(join).collect::<Vec<_>>())
+    } else {
+        text::table(&rows)
+    };
+    for line in lines {
         output.line(line).await?;
     }
     Ok(())
+}
+
+/// Who keeps a lane, in words. What is short stands out.
+fn servers(servers: Option<&LaneServers>) -> [String; 3] {
+    let Some(servers) = servers else { return ["-", "-", "-"].map(str::to_owned) };
+    let short = if servers.is_short() { "  (short)" } else { "" };
+    [
+        servers.leader.clone().unwrap_or_else(|| "none".to_owned()),
+        servers.replicas.join(","),
+        format!("{}{short}", servers.in_sync.join(",")),
+    ]
 }
 
 fn row(lane: &LaneDescription) -> [String; 7] {
@@ -214,16 +272,6 @@ fn row(lane: &LaneDescription) -> [String; 7] {
 
 fn line(topic: &TopicDescription, groups: Option<Vec<String>>) -> TopicLine<'_> {
     let settings = &topic.settings;
-    let end = |end: Option<(Position, Option<SystemTime>)>| {
-        end.map(|(at, time)| End { position: position(at), time: time.map(json::time) })
-    };
-    let lane = |lane: &LaneDescription| LaneLine {
-        lane: lane.lane,
-        records: lane.records,
-        bytes: lane.bytes,
-        first: end(lane.first),
-        last: end(lane.last),
-    };
     TopicLine {
         topic: topic.name.as_str(),
         kind: kind(settings),
@@ -231,10 +279,30 @@ fn line(topic: &TopicDescription, groups: Option<Vec<String>>) -> TopicLine<'_> 
         wire: wire(settings),
         retention_ms: settings.retention.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         replicas: settings.replicas,
+        settings: &topic.own,
         records: total(topic),
         bytes: bytes(topic),
-        lanes: topic.lanes.iter().map(lane).collect(),
+        lanes: topic.lanes.iter().map(lane_line).collect(),
         groups,
+    }
+}
+
+fn lane_line(lane: &LaneDescription) -> LaneLine<'_> {
+    let end = |end: Option<(Position, Option<SystemTime>)>| {
+        end.map(|(at, time)| End { position: position(at), time: time.map(json::time) })
+    };
+    let servers = lane.servers.as_ref();
+    LaneLine {
+        lane: lane.lane,
+        records: lane.records,
+        bytes: lane.bytes,
+        first: end(lane.first),
+        last: end(lane.last),
+        servers: servers.map(|servers| ServersLine {
+            leader: servers.leader.as_deref(),
+            replicas: &servers.replicas,
+            in_sync: &servers.in_sync,
+        }),
     }
 }
 

@@ -122,6 +122,22 @@ async fn lag_is_a_table_and_an_exit_code() {
 }
 
 #[tokio::test]
+async fn what_a_backend_cannot_set_up_is_refused_and_nothing_to_change_is_an_error() {
+    let space = space();
+    let set = World::over(&space).run(&["topics", "create", "orders", "--set", "a=b", "--json"]).await;
+    let refused = error(&set.assert_code(4));
+    assert!(refused["context"].to_string().contains("setting"), "{refused}");
+    assert_eq!(json(&space, &["topics", "list"]).await.len(), 0, "it was not made without the setting");
+    lines(&space, &["topics", "create", "orders"]).await;
+    for args in [&["--retention", "1h"][..], &["--lanes", "8", "--unset", "a"]] {
+        World::over(&space).run(&[&["topics", "alter", "orders"], args].concat()).await.assert_code(4);
+    }
+    for args in [&[][..], &["--set", "a"], &["--set", "=b"]] {
+        World::over(&space).run(&[&["topics", "alter", "orders"], args].concat()).await.assert_code(2);
+    }
+}
+
+#[tokio::test]
 async fn a_backend_that_keeps_nothing_says_so() {
     let config = agora::memory::SpaceConfig { echo_via_server: false, ..Default::default() };
     let space = agora::memory::Space::new(config);

@@ -128,7 +128,7 @@ impl LogTask {
         established: Option<oneshot::Sender<Progress>>,
     ) -> Self {
         let stream = of.shared.stream_of(&of.topic, lane);
-        of.place.know(stream, &of.topic);
+        of.place.know(stream, &of.topic, lane);
         let meter = of.shared.meter.receiving(&of.topic);
         Self { of, lane, stream, reader, inbox, established, pending: VecDeque::new(), meter }
     }

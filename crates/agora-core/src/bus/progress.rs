@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{StreamId, TopicName};
 use crate::limits::CURSOR_SAVE_INTERVAL;
 use crate::log::{Cursor, LaneCursor, Progress};
-use crate::transport::{CursorStore, Fence};
+use crate::transport::{CursorStore, Fence, Position};
 
 /// Where a subscription stands. What was returned last counts as taken when the next is asked for.
 #[derive(Debug, Default)]
@@ -25,17 +25,17 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 struct Lanes {
     cursors: BTreeMap<StreamId, LaneCursor>,
-    /// Of which topic each lane is that is read.
-    topics: BTreeMap<StreamId, TopicName>,
+    /// Of which topic each stream is that is read, and which lane of it.
+    topics: BTreeMap<StreamId, (TopicName, u32)>,
 }
 
 /// A step that is not taken yet: see [`LaneCursor::advance`].
 pub(crate) type Step = (StreamId, Progress, Option<u64>);
 
 impl Place {
-    /// This stream is a lane of that topic.
-    pub(crate) fn know(&self, stream: StreamId, topic: &TopicName) {
-        lock(&self.lanes).topics.insert(stream, topic.clone());
+    /// This stream is that lane of that topic.
+    pub(crate) fn know(&self, stream: StreamId, topic: &TopicName, lane: u32) {
+        lock(&self.lanes).topics.insert(stream, (topic.clone(), lane));
     }
 
     /// Goes on from a cursor.
@@ -59,16 +59,18 @@ impl Place {
         cursor
     }
 
-    /// The cursor of one topic; `None` as long as nothing of it has a place.
-    fn cursor_of(&self, topic: &TopicName) -> Option<Cursor> {
+    /// The cursor of one topic, and where it stands in each lane that has a place; `None` as long as none has.
+    fn cursor_of(&self, topic: &TopicName) -> Option<(Cursor, Vec<(u32, Position)>)> {
         let lanes = lock(&self.lanes);
-        let mut cursor = None;
-        for (stream, of) in &lanes.topics {
+        let (mut cursor, mut places) = (None, Vec::new());
+        for (stream, (of, number)) in &lanes.topics {
             if let Some(lane) = lanes.cursors.get(stream).filter(|_| of == topic) {
                 cursor.get_or_insert_with(Cursor::default).set(*stream, lane.clone());
+                places.extend(lane.low.position().map(|at| (*number, at)));
             }
         }
-        cursor
+        places.sort();
+        cursor.map(|cursor| (cursor, places))
     }
 }
 
@@ -83,8 +85,8 @@ impl Durable {
     /// Saves where each topic stands.
     pub(crate) async fn save(&self, store: &dyn CursorStore, place: &Place) -> Result<()> {
         for (topic, fence) in &self.topics {
-            let Some(cursor) = place.cursor_of(topic) else { continue };
-            store.save(topic, &self.name, *fence, &cursor.to_bytes()?).await?;
+            let Some((cursor, places)) = place.cursor_of(topic) else { continue };
+            store.save_at(topic, &self.name, *fence, &cursor.to_bytes()?, &places).await?;
         }
         Ok(())
     }

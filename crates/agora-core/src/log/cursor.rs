@@ -52,6 +52,15 @@ pub struct Low {
     pub at: Option<Mark>,
 }
 
+impl Low {
+    /// The place of the first record that is not wholly delivered, or where it is to be looked for; `None` where nothing
+    /// was read yet.
+    pub fn position(&self) -> Option<Position> {
+        let behind = |mark: Mark| Position(mark.at.saturating_add(1));
+        self.at.map(|mark| mark.position()).or_else(|| self.before.map(behind))
+    }
+}
+
 /// Where the reading of one lane stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneCursor {
@@ -253,9 +262,12 @@ mod tests {
         let after = Low { before: Some(mark(5)), at: None };
         let progress = Progress { low, after, whole: true, source: Some((source(1), 1, 9)) };
         let mut lane = LaneCursor::default();
+        assert_eq!(lane.low.position(), None);
         lane.advance(&progress, Some(7));
         assert_eq!((lane.low, lane.sources().next().unwrap().2), (low, 7));
+        assert_eq!(lane.low.position(), Some(Position(5)));
         lane.advance(&progress, None);
         assert_eq!((lane.low, lane.sources().next().unwrap().2), (after, 9));
+        assert_eq!(lane.low.position(), Some(Position(6)));
     }
 }

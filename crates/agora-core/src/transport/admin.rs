@@ -1,11 +1,12 @@
 //! The part of the contract that is for operators: what logs and groups there are, and how they stand.
 
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
 use super::{GroupStart, Position, TopicSettings, TopicSpec};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{GroupName, NodeName, TopicName};
 
 /// One log, as its backend shows it.
@@ -16,12 +17,14 @@ pub struct TopicDescription {
     pub name: TopicName,
     /// Its settings, as far as the backend knows them.
     pub settings: TopicSettings,
+    /// The backend's own settings that were made for this log, by their names there. Empty where it has none.
+    pub own: BTreeMap<String, String>,
     /// What each lane holds, in the order of the lanes.
     pub lanes: Vec<LaneDescription>,
 }
 
 /// What one lane of a log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LaneDescription {
     /// The lane.
@@ -34,19 +37,51 @@ pub struct LaneDescription {
     pub first: Option<(Position, Option<SystemTime>)>,
     /// The newest record and its time, `None` where the lane is empty.
     pub last: Option<(Position, Option<SystemTime>)>,
+    /// The servers that keep it, where the backend tells.
+    pub servers: Option<LaneServers>,
+}
+
+/// The servers that keep one lane of a log, by the backend's own names of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneServers {
+    /// The one that takes what is published; `None` where there is none now, and the lane can be neither written nor read.
+    pub leader: Option<String>,
+    /// Those that are to have it.
+    pub replicas: Vec<String>,
+    /// Those of them that have everything now.
+    pub in_sync: Vec<String>,
+}
+
+/// What is to become of a log that is there. What is `None` or not named stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicChange {
+    /// How long it keeps what was published.
+    pub retention: Option<Duration>,
+    /// How many lanes it has; more than now. What was published before stays where it is, also where its key would be dealt
+    /// to another lane now.
+    pub lanes: Option<u32>,
+    /// The backend's own settings, by their names there; `None` for what it does by itself.
+    pub own: BTreeMap<String, Option<String>>,
+}
+
+impl LaneServers {
+    /// Do fewer servers have everything than should?
+    pub fn is_short(&self) -> bool {
+        self.leader.is_none() || self.in_sync.len() < self.replicas.len()
+    }
 }
 
 impl TopicDescription {
     /// A topic without lanes yet.
     pub fn new(name: TopicName, settings: TopicSettings) -> Self {
-        Self { name, settings, lanes: Vec::new() }
+        Self { name, settings, own: BTreeMap::new(), lanes: Vec::new() }
     }
 }
 
 impl LaneDescription {
     /// An empty lane.
     pub fn new(lane: u32) -> Self {
-        Self { lane, records: 0, bytes: None, first: None, last: None }
+        Self { lane, records: 0, bytes: None, first: None, last: None, servers: None }
     }
 }
 
@@ -56,6 +91,8 @@ impl LaneDescription {
 pub struct GroupDescription {
     /// Its name.
     pub name: GroupName,
+    /// The backend's own word for how it is, such as `Stable` or `PreparingRebalance`, where it has one.
+    pub state: Option<String>,
     /// The members that are there now.
     pub members: Vec<GroupMember>,
     /// How it stands on each lane, in the order of the lanes.
@@ -70,6 +107,8 @@ pub struct GroupMember {
     pub id: String,
     /// The node, where it is one of ours and the backend knows.
     pub node: Option<NodeName>,
+    /// From where it is connected, as the backend shows it, where it does.
+    pub host: Option<String>,
     /// The records that it holds, where records are given out one by one.
     pub pending: u64,
     /// The lanes that are its own, where lanes are given out.
@@ -88,12 +127,14 @@ pub struct GroupLane {
     pub pending: u64,
     /// Records that are not done: those that wait, and those that are given out.
     pub lag: u64,
+    /// The place behind the newest record, where the backend tells.
+    pub end: Option<Position>,
 }
 
 impl GroupDescription {
     /// A group of which nothing is known but its name.
     pub fn new(name: GroupName) -> Self {
-        Self { name, members: Vec::new(), lanes: Vec::new() }
+        Self { name, state: None, members: Vec::new(), lanes: Vec::new() }
     }
 
     /// The records that are not done, in all lanes.
@@ -110,14 +151,14 @@ impl GroupDescription {
 impl GroupMember {
     /// A member that holds nothing.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), node: None, pending: 0, lanes: Vec::new() }
+        Self { id: id.into(), node: None, host: None, pending: 0, lanes: Vec::new() }
     }
 }
 
 impl GroupLane {
     /// A group that has done everything up to `next`.
     pub fn new(lane: u32, next: Position) -> Self {
-        Self { lane, next, pending: 0, lag: 0 }
+        Self { lane, next, pending: 0, lag: 0, end: None }
     }
 }
 
@@ -153,6 +194,13 @@ pub struct LaneReset {
     pub records: i64,
 }
 
+fn no_settings(operation: &'static str, topic: &TopicName) -> Error {
+    let instead = "use the backend's own tools, or make another log and publish there";
+    Error::unsupported("its logs cannot be set up like this", instead)
+        .operation(operation)
+        .context("topic", topic)
+}
+
 /// What an operator may ask and do. Every call is about one cluster: the one that the transport was made for.
 #[async_trait]
 pub trait Admin: Send + Sync {
@@ -171,6 +219,44 @@ pub trait Admin: Send + Sync {
     /// # Cancel safety
     /// Dropped before it returns, the log may have been made.
     async fn create_topic(&self, topic: &TopicSpec) -> Result<()>;
+
+    /// Makes a log with the backend's own settings too, by their names there.
+    ///
+    /// # Errors
+    /// As [`create_topic`](Admin::create_topic); `Config` for what the backend does not know or take. By default
+    /// `Unsupported` where there are any.
+    ///
+    /// # Cancel safety
+    /// As [`create_topic`](Admin::create_topic).
+    async fn create_topic_with(&self, topic: &TopicSpec, own: &BTreeMap<String, String>) -> Result<()> {
+        match own.keys().next() {
+            None => self.create_topic(topic).await,
+            Some(name) => Err(no_settings("create_topic", &topic.name).context("setting", name)),
+        }
+    }
+
+    /// Changes the settings of a log that is there. Where several things are to change and one is refused, those before it
+    /// may have changed.
+    ///
+    /// # Errors
+    /// `Config` for fewer lanes than there are, or what the backend does not know or take; otherwise as
+    /// [`describe_topic`](Admin::describe_topic). By default `Unsupported`.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the log may have been changed.
+    async fn alter_topic(&self, topic: &TopicName, change: &TopicChange) -> Result<()> {
+        let _ = change;
+        Err(no_settings("alter_topic", topic))
+    }
+
+    /// The lanes of all logs that fewer servers have than should, or that nobody leads; `None`, the default, where the
+    /// backend does not tell.
+    ///
+    /// # Errors
+    /// As [`topics`](Admin::topics).
+    async fn short_lanes(&self) -> Result<Option<Vec<(TopicName, u32, LaneServers)>>> {
+        Ok(None)
+    }
 
     /// One log, and what it holds.
     ///

@@ -77,14 +77,16 @@ pub trait LogInbox: Send {
 pub struct Fence(pub u64);
 
 /// Where durable subscriptions keep their cursors. A cursor has at most
-/// [`CURSOR_BYTES_MAX`](crate::limits::CURSOR_BYTES_MAX) for each lane of its topic.
+/// [`CURSOR_BYTES_MAX`](crate::limits::CURSOR_BYTES_MAX) for each lane of its topic, and the topic is a log that is there: a
+/// backend may keep them with it.
 #[async_trait]
 pub trait CursorStore: Send + Sync {
     /// Takes the cursor of this name over: gives what was saved last, and the right to save the next one. Whoever had
     /// that right has lost it.
     ///
     /// # Errors
-    /// `Unreachable` while the link is down; `Closed`.
+    /// `NotFound` where the cursors are kept with the log, and there is none; `Unreachable` while the link is down;
+    /// `Closed`.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the former holder may have lost the right.
@@ -98,4 +100,25 @@ pub trait CursorStore: Send + Sync {
     /// # Cancel safety
     /// Dropped before it returns, the cursor may have been saved.
     async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()>;
+
+    /// Saves a cursor, and says what the bytes do not say to the backend: where the reading stands, for each lane of which
+    /// that is known the first record that is not done. For backends that show it to other software, as Kafka does with
+    /// committed offsets; by default nothing is made of it.
+    ///
+    /// # Errors
+    /// As [`save`](CursorStore::save).
+    ///
+    /// # Cancel safety
+    /// As [`save`](CursorStore::save).
+    async fn save_at(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        places: &[(u32, Position)],
+    ) -> Result<()> {
+        let _ = places;
+        self.save(topic, name, fence, cursor).await
+    }
 }

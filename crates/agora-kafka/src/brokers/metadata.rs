@@ -90,7 +90,7 @@ impl View {
 }
 
 impl Topic {
-    fn new(answer: &MetadataResponseTopic, asked: Instant) -> Self {
+    pub(crate) fn new(answer: &MetadataResponseTopic, asked: Instant) -> Self {
         let partition = |partition: &MetadataResponsePartition| {
             let index = Some(partition.partition_index).filter(|index| *index >= 0)?;
             Some((index, Partition::new(partition)))

@@ -99,6 +99,8 @@ impl Refusal {
             | Code::InvalidProducerEpoch
             | Code::InvalidProducerIdMapping => Cure::Producer,
             Code::OffsetOutOfRange => Cure::Offset,
+            // To Kafka's own client it is no reason to give up either.
+            Code::ConcurrentTransactions => Cure::Wait,
             code if code.is_retriable() => Cure::Wait,
             _ => Cure::None,
         }
@@ -319,6 +321,18 @@ fn meaning(code: Code) -> (ErrorKind, &'static str, &'static str) {
         Code::InvalidProducerEpoch | Code::ProducerFenced | Code::TransactionCoordinatorFenced => {
             (Kind::Conflict, "another producer has taken the place of this one", "")
         }
+        Code::InvalidTxnState => (Kind::Conflict, "another has ended the transaction", ""),
+        Code::ConcurrentTransactions => {
+            (Kind::Unreachable, "the transaction before this one is still being ended", "")
+        }
+        Code::UnstableOffsetCommit => {
+            (Kind::Unreachable, "offsets of the group are being committed by a transaction", "")
+        }
+        Code::InvalidTransactionTimeout => (
+            Kind::Config,
+            "the brokers let no transaction stay open for so long",
+            "raise `transaction.max.timeout.ms` of the brokers",
+        ),
         Code::OutOfOrderSequenceNumber | Code::UnknownProducerId | Code::InvalidProducerIdMapping => {
             (Kind::Conflict, "the broker does not know how far this producer was", "")
         }

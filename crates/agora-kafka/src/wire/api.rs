@@ -3,6 +3,8 @@
 //! The ceilings are what agora was written for and tested with. Those of `Produce`, `OffsetCommit`, `DeleteTopics` and
 //! `CreateTopics` are the last that name topics by name alone: Redpanda has no topic ids. Where a broker has them, `Fetch`
 //! names topics by id alone: a topic that was deleted and made anew is not read in place of the old one.
+//! Those of transactions are the last that leave a producer its epoch until another one takes it (KIP-890 raises it with
+//! every transaction).
 
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::Request;
@@ -84,6 +86,9 @@ apis! {
     "DeleteTopics" DeleteTopicsRequest to 5 as DELETE_TOPICS throttled;
     "DeleteRecords" DeleteRecordsRequest to 2 as DELETE_RECORDS throttled;
     "InitProducerId" InitProducerIdRequest to 4 as INIT_PRODUCER_ID throttled;
+    "AddOffsetsToTxn" AddOffsetsToTxnRequest to 3 as ADD_OFFSETS_TO_TXN throttled;
+    "EndTxn" EndTxnRequest to 3 as END_TXN throttled;
+    "TxnOffsetCommit" TxnOffsetCommitRequest to 3 as TXN_OFFSET_COMMIT throttled;
     "OffsetForLeaderEpoch" OffsetForLeaderEpochRequest to 4 as OFFSET_FOR_LEADER_EPOCH throttled;
     "DescribeConfigs" DescribeConfigsRequest to 4 as DESCRIBE_CONFIGS throttled;
     "DescribeLogDirs" DescribeLogDirsRequest to 4 as DESCRIBE_LOG_DIRS throttled;

@@ -2,6 +2,7 @@
 
 mod check;
 mod cluster;
+mod replicas;
 mod round_trip;
 mod topics;
 
@@ -91,7 +92,11 @@ async fn look(
     report.add(round_trip).await?;
     report.add(cluster::members(bus, &heard, args.count, args.wait)).await?;
     report.add(cluster::clocks(bus)).await?;
-    report.add(topics::check(global, bus)).await
+    report.add(topics::check(global, bus)).await?;
+    match replicas::check(bus).await {
+        Some(check) => report.add(check).await,
+        None => Ok(()),
+    }
 }
 
 async fn connection(global: &Global, bus: &Bus, begin: Instant) -> Check {

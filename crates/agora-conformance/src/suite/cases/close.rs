@@ -200,6 +200,7 @@ async fn bus_ten_at_once(stage: Stage) -> Verdict {
 
 async fn cursors_say_closed(stage: Stage) -> Verdict {
     let (a, topic) = (stage.node("a").await?, stage.topic("closed")?);
+    a.open_a_log(&topic).await?;
     let gone = || Fault::broken("`cursors` is said to be there, and gives nothing");
     let (fence, _) = a.cursors().ok_or_else(gone)?.take(&topic, "reader").await?;
     stage.soon("closing", a.close(stage.by())).await??;
