@@ -22,6 +22,7 @@ async fn to_end(reader: &mut LogReader) -> String {
                 }
                 FromLog::Beginning => words.push("beginning".into()),
                 FromLog::Trimmed => words.push("trimmed".into()),
+                FromLog::Rewritten => words.push("rewritten".into()),
                 FromLog::CaughtUp => return words.join(" "),
                 FromLog::Interrupted => panic!("interrupted behind {words:?}"),
             }
