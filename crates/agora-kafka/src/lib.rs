@@ -13,12 +13,12 @@ pub mod names;
 #[doc(hidden)]
 pub mod plan;
 mod publish;
+#[doc(hidden)]
+pub mod read;
 mod settings;
 mod shared;
 mod topics;
 mod transport;
-#[doc(hidden)]
-pub mod read;
 #[doc(hidden)]
 pub mod wire;
 

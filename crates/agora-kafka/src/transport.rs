@@ -7,8 +7,8 @@ use agora_core::config::Kafka;
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, Link, OutFrame, PublishFailed,
-    Support, TopicInfo, TopicSpec, Transport,
+    Address, BoxFuture, Capabilities, Durability, GroupOrder, Hint, Inbox, Link, LogInbox, LogStart,
+    OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use crate::brokers::Brokers;
 use crate::error::{BACKEND, closed, error};
 use crate::plan::Plan;
 use crate::publish::{self, HEADERS_BYTES};
+use crate::read::{Hub, LiveInbox, LogReader};
 use crate::settings::{self, BROKER_BYTES_MAX, Of};
 use crate::shared::Shared;
 use crate::topics;
@@ -34,6 +35,7 @@ const NOT_YET: Support =
 /// Dropping it ends the connections; [`Transport::close`] waits until what was handed over is decided.
 pub struct KafkaTransport {
     shared: Arc<Shared>,
+    hub: Arc<Hub>,
 }
 
 impl KafkaTransport {
@@ -58,9 +60,10 @@ impl KafkaTransport {
             let brokers = Brokers::connect(Plan::new(config)?, wait).await?;
             let begun = Begun(Some(Arc::clone(&brokers)));
             let bytes_max = bytes_max(&brokers, by).await.unwrap_or(BATCH_BYTES_MAX);
+            let hub = Arc::new(Hub::new(&brokers));
             let shared = Shared::new(brokers, cluster, capabilities(bytes_max));
             begun.keep();
-            Ok(Self { shared: Arc::new(shared) })
+            Ok(Self { shared: Arc::new(shared), hub })
         };
         let connected: Result<Self> = connecting.await;
         connected.map_err(|error| error.operation("connect"))
@@ -100,8 +103,8 @@ async fn bytes_max(brokers: &Arc<Brokers>, by: Instant) -> Option<usize> {
 fn capabilities(bytes_max: usize) -> Capabilities {
     Capabilities {
         backend: BACKEND,
-        live: NOT_YET,
-        log: NOT_YET,
+        live: Support::Yes,
+        log: Support::Yes,
         group: NOT_YET,
         group_on_batch: Support::No { instead: "set the topic's `framing` to \"each\"" },
         lanes: Support::Yes,
@@ -140,10 +143,25 @@ impl Transport for KafkaTransport {
     }
 
     async fn subscribe(&self, topic: &TopicName) -> Result<Box<dyn Inbox>> {
-        Err(Error::unsupported("it has no live topics", "this version cannot yet")
-            .backend(BACKEND)
-            .operation("subscribe")
-            .context("topic", topic))
+        let opening = async {
+            let name = self.shared.name_of(topic)?;
+            LiveInbox::open(&self.hub, &name).await
+        };
+        match opening.await {
+            Ok(inbox) => Ok(Box::new(inbox)),
+            Err(error) => Err(error.operation("subscribe").context("topic", topic)),
+        }
+    }
+
+    async fn open_log(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Box<dyn LogInbox>> {
+        let opening = async {
+            let name = self.shared.name_of(topic)?;
+            LogReader::open(&self.hub, &name, lane, &from).await
+        };
+        match opening.await {
+            Ok(reader) => Ok(Box::new(reader)),
+            Err(error) => Err(error.operation("open_log").context("topic", topic)),
+        }
     }
 
     async fn announce(&self, _: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {
@@ -151,7 +169,11 @@ impl Transport for KafkaTransport {
     }
 
     async fn close(&self, by: Instant) -> Result<()> {
-        let decided = timeout_at(by, self.shared.records.close()).await;
+        let closing = async {
+            self.shared.frames.close().await;
+            self.shared.records.close().await;
+        };
+        let decided = timeout_at(by, closing).await;
         self.shared.end();
         decided.map_err(|_| still_publishing())
     }
