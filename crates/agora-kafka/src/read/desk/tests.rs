@@ -175,7 +175,7 @@ fn a_lane_that_another_broker_leads_is_taken_off_its_way() {
     let mut desk = Desk::default();
     let (number, slot) = lane(&mut desk, "t", 0, 0);
     let trips = check(&mut desk, "ready 0 [0@0]");
-    assert_eq!(desk.moved(&View::default()), [], "nothing is known");
+    assert_eq!(desk.moved(&View::default()), [0_u64; 0], "nothing is known");
     let known = |leader: i32, leader_epoch: i32| {
         let partition = crate::brokers::Partition {
             leader: Some(leader),
@@ -190,7 +190,7 @@ fn a_lane_that_another_broker_leads_is_taken_off_its_way() {
         };
         View { topics: BTreeMap::from([("t".to_owned(), topic)]), ..View::default() }
     };
-    assert_eq!(desk.moved(&known(1, 0)), []);
+    assert_eq!(desk.moved(&known(1, 0)), [0_u64; 0]);
     assert_eq!(desk.moved(&known(2, -1)), [number], "an old cluster names no epochs");
     desk.lane(number).unwrap().phase = Phase::At { leader: LEADER, has_end: false };
     assert_eq!(desk.moved(&known(2, 1)), [number]);
