@@ -317,6 +317,8 @@ impl Desk {
                     stop.bytes_max = stop.bytes_max.min(room);
                 }
                 None => {
+                    // Only the first that has something gets a batch that is larger than what is asked for.
+                    let room = if stops.is_empty() { room } else { room.max(LANE_BYTES_MIN) };
                     places.insert(place, stops.len());
                     stops.push(Stop {
                         lanes: vec![*lane],

@@ -28,13 +28,18 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// How many bytes it takes, roughly.
-    pub fn bytes(&self) -> usize {
+    /// How many bytes the broker has sent.
+    pub fn sent_bytes(&self) -> usize {
         let of = |step: &Step| match step {
             Step::Batch(batch) => batch.len(),
             Step::Unreadable { .. } => 0,
         };
-        self.steps.iter().map(|step| of(step) + size_of::<Step>()).sum()
+        self.steps.iter().map(of).sum()
+    }
+
+    /// How many bytes it takes here, roughly.
+    pub fn bytes(&self) -> usize {
+        self.sent_bytes() + self.steps.len() * size_of::<Step>()
     }
 }
 

@@ -34,10 +34,12 @@ pub(super) struct Slot {
     bell: Arc<Notify>,
 }
 
-#[derive(Default)]
 struct State {
     items: VecDeque<Item>,
     bytes: usize,
+    /// How much may wait. It begins with one batch, and doubles with each answer that is read: who wants one record is not
+    /// sent a megabyte.
+    window: usize,
     /// The hub has left the lane out because there was no room under this limit.
     starved: Option<usize>,
     /// Nobody reads any more.
@@ -48,13 +50,15 @@ struct State {
 impl State {
     /// Room again: half of what may wait has been read.
     fn has_room(&self, bytes_max: usize) -> bool {
-        self.bytes <= bytes_max / 2 && self.items.len() < ITEMS_MAX
+        self.bytes <= self.window.min(bytes_max) / 2 && self.items.len() < ITEMS_MAX
     }
 }
 
 impl Slot {
     pub(super) fn new(bell: Arc<Notify>) -> Self {
-        Self { state: Mutex::default(), bell }
+        let state =
+            State { items: VecDeque::new(), bytes: 0, window: 1, starved: None, is_gone: false, ended: None };
+        Self { state: Mutex::new(state), bell }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,7 +93,7 @@ impl Slot {
     pub(super) fn room(&self, bytes_max: usize) -> Option<usize> {
         let mut state = self.state();
         if state.has_room(bytes_max) {
-            return Some(bytes_max - state.bytes);
+            return Some(state.window.min(bytes_max) - state.bytes);
         }
         state.starved = Some(bytes_max);
         None
@@ -101,6 +105,8 @@ impl Slot {
         let item = state.items.pop_front();
         if let Some(Item::Fetched(fetched)) = &item {
             state.bytes = state.bytes.saturating_sub(fetched.bytes());
+            let grown = state.window.max(fetched.sent_bytes()).saturating_mul(2);
+            state.window = grown.min(READ_AHEAD_BYTES);
         }
         let is_news = state.starved.is_some_and(|bytes_max| state.has_room(bytes_max));
         if is_news {
