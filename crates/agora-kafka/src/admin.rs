@@ -4,7 +4,6 @@ mod groups;
 mod look;
 mod offsets;
 mod topics;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::brokers::{Brokers, Line, Partition, Target};
 use crate::error::error;
+use crate::group;
 use crate::names;
 use crate::wire::CLIENT_ID;
 use groups::{At, Group, Member};
@@ -132,7 +132,9 @@ impl Operator {
             let committed = committed.get(index);
             // What was trimmed away does not come; where nothing is committed, everything does.
             let next = committed.map_or(first, |committed| committed.offset).max(first);
-            let (done, pending) = committed.map_or((0, 0), |committed| words::noted(&committed.text));
+            let notes = committed.map(|committed| group::notes(count(committed.offset), &committed.text));
+            let notes = notes.unwrap_or_default();
+            let (done, pending) = (notes.done.len() as u64, notes.attempts.len() as u64);
             let lag = (end - next).saturating_sub_unsigned(done).max(0);
             Some((*index, Lane { first, end, next, pending, lag }))
         });
@@ -196,7 +198,8 @@ impl Operator {
 
     async fn make(&self, topic: &TopicSpec, own: &BTreeMap<String, String>) -> Result<()> {
         let (by, name) = (by(), names::topic_name(&self.cluster, &topic.name)?);
-        let count = topics::create(&self.line, &name, topic, own, by).await?;
+        let lanes = crate::topics::create(&self.line, &name, topic, own, by).await?;
+        let count = usize::try_from(lanes).unwrap_or(usize::MAX);
         let spread = by.min(Instant::now() + SPREAD_WAIT);
         look::everywhere(&self.line, spread, |node| look::is_known(&self.line, node, &name, count, spread))
             .await;

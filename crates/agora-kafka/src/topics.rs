@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::brokers::Target;
+use crate::brokers::{Line, Target};
 use crate::error::{Refusal, error};
 use crate::settings::{self, CLEANUP, Of, RETENTION, TOPIC_BYTES_MAX};
 use crate::shared::{Opened, Shared};
@@ -43,10 +43,10 @@ pub(crate) async fn open(shared: &Shared, topic: &TopicSpec) -> Result<TopicInfo
             if !shared.brokers.plan.auto_create {
                 return Err(self::missing(topic, &name, missing));
             }
-            match create(shared, topic, by).await {
+            match create(&shared.questions, &name, topic, &BTreeMap::new(), by).await {
                 // Another node was faster.
                 Err(taken) if taken.kind() == ErrorKind::Conflict => {}
-                made => made?,
+                made => made.map(drop)?,
             }
             known(shared, &name, by).await?
         }
@@ -76,11 +76,18 @@ async fn known(shared: &Shared, name: &str, by: Instant) -> Result<watch::Receiv
     }
 }
 
-/// Makes a topic.
+/// Makes a topic, with settings of the brokers' own too. They win over what agora would ask for by itself. Returns how
+/// many lanes it was asked to have.
 ///
 /// # Errors
 /// `Conflict` where there is one of this name; what the brokers refuse.
-pub(crate) async fn create(shared: &Shared, topic: &TopicSpec, by: Instant) -> Result<()> {
+pub(crate) async fn create(
+    line: &Line,
+    name: &str,
+    topic: &TopicSpec,
+    own: &BTreeMap<String, String>,
+    by: Instant,
+) -> Result<u32> {
     let lanes = topic.settings.lanes.unwrap_or(match topic.kind() {
         TopicKind::Live => 1,
         TopicKind::Log => LANES,
@@ -88,18 +95,21 @@ pub(crate) async fn create(shared: &Shared, topic: &TopicSpec, by: Instant) -> R
     if topic.kind() == TopicKind::Live && lanes != 1 {
         return Err(one_lane(lanes));
     }
-    let name = StrBytes::from_string(shared.name_of(&topic.name)?);
-    let config = |(name, value): (&'static str, String)| {
+    let mut settings = own.clone();
+    for (name, value) in configs(topic) {
+        settings.entry(name.to_owned()).or_insert(value);
+    }
+    let config = |(name, value): (String, String)| {
         CreatableTopicConfig::default()
-            .with_name(StrBytes::from_static_str(name))
+            .with_name(StrBytes::from_string(name))
             .with_value(Some(StrBytes::from_string(value)))
     };
     let made = CreatableTopic::default()
-        .with_name(TopicName(name))
+        .with_name(TopicName(StrBytes::from_string(name.to_owned())))
         .with_num_partitions(i32::try_from(lanes).unwrap_or(i32::MAX))
         // As many as the brokers make by themselves.
         .with_replication_factor(topic.settings.replicas.map_or(-1, |n| i16::try_from(n).unwrap_or(i16::MAX)))
-        .with_configs(configs(topic).into_iter().map(config).collect());
+        .with_configs(settings.into_iter().map(config).collect());
     let request = CreateTopicsRequest::default()
         .with_topics(vec![made])
         .with_timeout_ms(i32::try_from(CREATE_WAIT.as_millis()).unwrap_or(i32::MAX));
@@ -109,8 +119,8 @@ pub(crate) async fn create(shared: &Shared, topic: &TopicSpec, by: Instant) -> R
             .iter()
             .try_for_each(|topic| Refusal::check_with(topic.error_code, topic.error_message.as_ref()))
     };
-    let made = shared.questions.ask(Target::Controller, &request, CREATE_WAIT * 2, by, judge).await;
-    made.map(drop).map_err(|error| error.context("topic", &topic.name))
+    let made = line.ask(Target::Controller, &request, CREATE_WAIT * 2, by, judge).await;
+    made.map(|_| lanes).map_err(|error| error.context("topic", &topic.name))
 }
 
 fn configs(topic: &TopicSpec) -> Vec<(&'static str, String)> {

@@ -7,15 +7,17 @@ use agora_core::config::Kafka;
 use agora_core::id::{ClusterName, SourceId, TopicName};
 use agora_core::limits::FRAME_BYTES_MAX;
 use agora_core::transport::{
-    Address, BoxFuture, Capabilities, Durability, GroupInbox, GroupOrder, GroupSpec, Hint, Inbox, Link,
-    LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
+    Address, Admin, BoxFuture, Capabilities, CursorStore, Durability, GroupInbox, GroupOrder, GroupSpec,
+    Hint, Inbox, Link, LogInbox, LogStart, OutFrame, PublishFailed, Support, TopicInfo, TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::admin::Operator;
 use crate::brokers::Brokers;
+use crate::cursors::Cursors;
 use crate::error::{BACKEND, closed, error};
 use crate::group::{self, Entry};
 use crate::names;
@@ -28,10 +30,6 @@ use crate::topics;
 
 /// The largest batch of a broker that says nothing else, in bytes (`message.max.bytes` of Kafka).
 const BATCH_BYTES_MAX: usize = (1 << 20) + 12;
-/// What to do where a room is not built yet.
-const NOT_YET: Support =
-    Support::No { instead: "this version cannot yet; use NATS with JetStream, or Redis" };
-
 /// agora's transport over Apache Kafka and Redpanda.
 ///
 /// Dropping it ends the connections; [`Transport::close`] waits until what was handed over is decided.
@@ -40,6 +38,8 @@ pub struct KafkaTransport {
     hub: Arc<Hub>,
     session_timeout: Duration,
     instance: Option<String>,
+    cursors: Cursors,
+    operator: Operator,
 }
 
 impl KafkaTransport {
@@ -65,10 +65,13 @@ impl KafkaTransport {
             let begun = Begun(Some(Arc::clone(&brokers)));
             let bytes_max = bytes_max(&brokers, by).await.unwrap_or(BATCH_BYTES_MAX);
             let hub = Arc::new(Hub::new(&brokers));
+            let prefix = config.group.clone().unwrap_or_else(|| names::CURSOR_PREFIX.to_owned());
+            let cursors = Cursors::new(&brokers, cluster.clone(), prefix);
+            let operator = Operator::new(&brokers, cluster.clone());
             let shared = Shared::new(brokers, cluster, capabilities(bytes_max));
             begun.keep();
             let (session_timeout, instance) = (config.session_timeout, config.instance.clone());
-            Ok(Self { shared: Arc::new(shared), hub, session_timeout, instance })
+            Ok(Self { shared: Arc::new(shared), hub, session_timeout, instance, cursors, operator })
         };
         let connected: Result<Self> = connecting.await;
         connected.map_err(|error| error.operation("connect"))
@@ -114,8 +117,8 @@ fn capabilities(bytes_max: usize) -> Capabilities {
         group_on_batch: Support::No { instead: "set the topic's `framing` to \"each\"" },
         lanes: Support::Yes,
         group_order: GroupOrder::Lane,
-        cursors: NOT_YET,
-        admin: NOT_YET,
+        cursors: Support::Yes,
+        admin: Support::Yes,
         live_durability: Durability::Stored,
         echo_via_server: true,
         failure_hints: false,
@@ -181,6 +184,14 @@ impl Transport for KafkaTransport {
             group::join(&self.shared.brokers, &self.hub, entry).await
         };
         joining.await.map_err(|error| error.operation("join_group"))
+    }
+
+    fn cursors(&self) -> Option<&dyn CursorStore> {
+        Some(&self.cursors)
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(&self.operator)
     }
 
     async fn announce(&self, _: SourceId) -> Result<Option<mpsc::Receiver<Hint>>> {

@@ -1,11 +1,14 @@
 //! What an operator may ask and do.
 
+use std::collections::BTreeMap;
+
 use super::Bus;
 use super::scan::{Peeked, Scan};
 use crate::error::{Error, Result};
 use crate::id::{GroupName, TopicName};
 use crate::transport::{
-    Admin, GroupDescription, GroupStart, LaneReset, LogStart, ResetTo, Support, TopicDescription, TopicSpec,
+    Admin, GroupDescription, GroupStart, LaneReset, LaneServers, LogStart, ResetTo, Support, TopicChange,
+    TopicDescription, TopicSpec,
 };
 
 /// Topics and groups, for operators: see [`Bus::admin`]. Every call is about the cluster of the bus.
@@ -51,6 +54,36 @@ impl Administration<'_> {
     /// As there.
     pub async fn create_topic(&self, topic: &TopicSpec) -> Result<()> {
         self.admin.create_topic(topic).await.map_err(|error| error.operation("create topic"))
+    }
+
+    /// As [`Admin::create_topic_with`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn create_topic_with(&self, topic: &TopicSpec, own: &BTreeMap<String, String>) -> Result<()> {
+        self.admin.create_topic_with(topic, own).await.map_err(|error| error.operation("create topic"))
+    }
+
+    /// As [`Admin::alter_topic`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn alter_topic(&self, topic: &TopicName, change: &TopicChange) -> Result<()> {
+        self.admin.alter_topic(topic, change).await.map_err(|error| error.operation("alter topic"))
+    }
+
+    /// As [`Admin::short_lanes`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn short_lanes(&self) -> Result<Option<Vec<(TopicName, u32, LaneServers)>>> {
+        self.admin.short_lanes().await.map_err(|error| error.operation("short lanes"))
     }
 
     /// As [`Admin::describe_topic`].

@@ -21,16 +21,16 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
 
-use super::words;
 use crate::brokers::{Kind, Line, TRY_WAIT, Target};
 use crate::error::{Refusal, error, odd, of_repeatable};
+use crate::group::{KIND, assigned, subscribed};
 
 /// How long one answer of a coordinator may take.
 const EACH: Duration = Duration::from_secs(5);
 /// The pause before all brokers are asked again for their groups.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The kinds of groups that share partitions out: members of the protocol, or nobody that ever was one.
-const KINDS: [&str; 2] = ["consumer", ""];
+const KINDS: [&str; 2] = [KIND, ""];
 /// What a group that is not there is called.
 const DEAD: &str = "Dead";
 
@@ -141,13 +141,15 @@ impl At<'_> {
             return Ok(None);
         }
         let member = |member: kafka_protocol::messages::describe_groups_response::DescribedGroupMember| {
-            let partitions = words::assigned(&member.member_assignment, topic);
+            // What cannot be read says nothing.
+            let partitions = assigned(&member.member_assignment, topic).unwrap_or_default();
+            let wanted = subscribed(&member.member_metadata).unwrap_or_default();
             Member {
                 id: member.member_id.as_str().to_owned(),
                 client: member.client_id.as_str().to_owned(),
                 host: member.client_host.trim_start_matches('/').to_owned(),
                 instance: member.group_instance_id.map(|id| id.as_str().to_owned()),
-                reads: !partitions.is_empty() || words::subscribes(&member.member_metadata, topic),
+                reads: !partitions.is_empty() || wanted.contains(topic),
                 partitions,
             }
         };

@@ -1,20 +1,19 @@
-//! Topics: made, changed, deleted, and what the brokers say of their settings and sizes.
+//! Topics: changed and deleted, and what the brokers say of their settings and sizes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agora_core::transport::{TopicChange, TopicKind, TopicSpec};
+use agora_core::transport::TopicChange;
 use agora_core::{ErrorKind, Result};
 use futures_util::future::join_all;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    DescribeLogDirsRequest, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, TopicName,
+    CreatePartitionsRequest, CreatePartitionsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
@@ -22,13 +21,10 @@ use tokio::time::Instant;
 use super::look::Known;
 use crate::brokers::{Line, TRY_WAIT, Target};
 use crate::error::{Refusal, odd};
+use crate::settings::{CLEANUP, RETENTION};
 
 /// How long the brokers may take to do something to a topic.
 const CHANGE_WAIT: Duration = Duration::from_secs(10);
-/// The lanes of a log that is made, where nothing else is asked for.
-const LANES: u32 = 4;
-/// For how long a live topic that is made keeps what was published, where nothing else is asked for.
-const LIVE_RETENTION: Duration = Duration::from_secs(60 * 60);
 /// `ConfigResource.Type.TOPIC` of Kafka.
 const TOPIC: i8 = 2;
 /// `DescribeConfigsResponse.ConfigSource.TOPIC_CONFIG`: it was set for this topic.
@@ -36,9 +32,6 @@ const OF_TOPIC: i8 = 1;
 /// `AlterConfigOp.OpType` of Kafka: set a value, and go back to what the brokers do.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
-/// The settings that agora has a word for.
-const RETENTION: &str = "retention.ms";
-const CLEANUP: &str = "cleanup.policy";
 
 /// What is set up for a topic.
 #[derive(Debug, Default)]
@@ -63,42 +56,6 @@ fn wait_ms() -> i32 {
 fn millis(time: Duration) -> String {
     // It is a 64-bit number there.
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX).to_string()
-}
-
-/// Makes a topic. Returns how many partitions it was asked to have.
-///
-/// # Errors
-/// `Conflict`: there is one of this name. `Config`: what the brokers do not take.
-pub(super) async fn create(
-    line: &Line,
-    on_servers: &str,
-    topic: &TopicSpec,
-    own: &BTreeMap<String, String>,
-    by: Instant,
-) -> Result<usize> {
-    let is_live = topic.kind() == TopicKind::Live;
-    let lanes = topic.settings.lanes.unwrap_or(if is_live { 1 } else { LANES });
-    let mut settings = own.clone();
-    let retention = topic.settings.retention.or(is_live.then_some(LIVE_RETENTION));
-    if let Some(retention) = retention {
-        settings.entry(RETENTION.to_owned()).or_insert_with(|| millis(retention));
-    }
-    let config = |(name, value): (&String, &String)| {
-        CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
-    };
-    let made = CreatableTopic::default()
-        .with_name(name(on_servers))
-        .with_num_partitions(i32::try_from(lanes).unwrap_or(i32::MAX))
-        // As many as the brokers make by themselves.
-        .with_replication_factor(topic.settings.replicas.map_or(-1, |n| i16::try_from(n).unwrap_or(i16::MAX)))
-        .with_configs(settings.iter().map(config).collect());
-    let request = CreateTopicsRequest::default().with_topics(vec![made]).with_timeout_ms(wait_ms());
-    let judge = |answer: &CreateTopicsResponse| {
-        let mut topics = answer.topics.iter();
-        topics.try_for_each(|topic| Refusal::check_with(topic.error_code, topic.error_message.as_ref()))
-    };
-    Box::pin(line.ask(Target::Controller, &request, CHANGE_WAIT, by, judge)).await?;
-    Ok(usize::try_from(lanes).unwrap_or(usize::MAX))
 }
 
 /// Deletes a topic.

@@ -34,6 +34,9 @@ mod standing;
 mod task;
 mod words;
 
+pub(crate) use notes::read as notes;
+pub(crate) use protocol::{KIND, assigned, topics as subscribed};
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

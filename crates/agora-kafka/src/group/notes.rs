@@ -23,11 +23,11 @@ const ATTEMPTS_MAX: u32 = 26;
 
 /// What is noted of the records from the committed offset on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Notes {
+pub(crate) struct Notes {
     /// The records that are done.
-    pub(super) done: BTreeSet<u64>,
+    pub(crate) done: BTreeSet<u64>,
     /// How often others were given out.
-    pub(super) attempts: BTreeMap<u64, u32>,
+    pub(crate) attempts: BTreeMap<u64, u32>,
 }
 
 /// What is noted of one record.
@@ -90,7 +90,7 @@ pub(super) fn write(committed: u64, records: impl Iterator<Item = (u64, Note)>) 
 }
 
 /// What a text says.
-pub(super) fn read(committed: u64, text: &str) -> Notes {
+pub(crate) fn read(committed: u64, text: &str) -> Notes {
     let said = text.strip_prefix(MARK).and_then(|text| try_read(committed, text));
     said.unwrap_or_default()
 }

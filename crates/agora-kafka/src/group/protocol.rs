@@ -17,7 +17,7 @@ use super::assign::Wish;
 use crate::error::error;
 
 /// What such groups call their kind.
-pub(super) const KIND: &str = "consumer";
+pub(crate) const KIND: &str = "consumer";
 /// The version that is written.
 const VERSION: i16 = 0;
 
@@ -62,14 +62,15 @@ pub(super) fn wish(id: &str, instance: Option<&str>, said: &[u8]) -> Wish {
     Wish { id: id.to_owned(), instance: instance.map(str::to_owned), topics }
 }
 
-fn topics(mut said: &[u8]) -> Option<BTreeSet<String>> {
+/// The topics of a subscription; `None`: it cannot be read.
+pub(crate) fn topics(mut said: &[u8]) -> Option<BTreeSet<String>> {
     version(&mut said)?;
     (0..count(&mut said)?).map(|_| text(&mut said)).collect()
 }
 
 /// The partitions of this topic in an assignment; `None`: it cannot be read. An empty one is that of a member that gets
 /// nothing.
-pub(super) fn assigned(mut said: &[u8], topic: &str) -> Option<BTreeSet<i32>> {
+pub(crate) fn assigned(mut said: &[u8], topic: &str) -> Option<BTreeSet<i32>> {
     let mut found = BTreeSet::new();
     if said.is_empty() {
         return Some(found);
