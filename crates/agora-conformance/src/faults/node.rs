@@ -56,10 +56,12 @@ impl Node {
         config: BusConfig,
     ) -> Result<Self, Fault> {
         let recorder = run.recorder().clone();
+        let naming = recorder.naming();
         let bus = Bus::open(Arc::<dyn Transport>::from(transport), config)?;
         let life = recorder.life(number);
         recorder.name(bus.me(), life);
         recorder.record(What::Start(life));
+        drop(naming);
         let mut tasks = JoinSet::new();
         tasks.spawn(follow_members(bus.members(), recorder.clone(), life));
         tasks.spawn(follow_link(bus.link(), recorder, life));

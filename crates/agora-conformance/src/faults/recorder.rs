@@ -19,6 +19,8 @@ struct Inner {
     state: Mutex<State>,
     /// How many entries there are.
     grown: watch::Sender<usize>,
+    /// Held while a node opens.
+    naming: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +34,12 @@ struct State {
 impl Recorder {
     pub(super) fn new() -> Self {
         let grown = watch::Sender::new(0);
-        Self(Arc::new(Inner { start: Instant::now(), state: Mutex::default(), grown }))
+        Self(Arc::new(Inner {
+            start: Instant::now(),
+            state: Mutex::default(),
+            grown,
+            naming: Mutex::default(),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -71,8 +78,17 @@ impl Recorder {
         self.lock().lives.insert(source, life);
     }
 
+    /// To be held from before a node opens until it has its name: others may hear of it sooner.
+    pub(super) fn naming(&self) -> MutexGuard<'_, ()> {
+        self.0.naming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn life_of(&self, source: SourceId) -> Option<Life> {
-        self.lock().lives.get(&source).copied()
+        let known = self.lock().lives.get(&source).copied();
+        known.or_else(|| {
+            let _named = self.naming();
+            self.lock().lives.get(&source).copied()
+        })
     }
 
     /// Looks at the history so far.
