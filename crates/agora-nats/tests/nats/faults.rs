@@ -277,10 +277,12 @@ async fn a_record_whose_headers_are_none_is_passed_in_a_log() {
         server.publish_raw(&subject, header, format!("odd {number}").as_bytes()).await.unwrap();
         due.extend([(number * 2).to_string(), format!("odd {number}")]);
     }
-    // Two, one behind the other, and one behind a hole at the end.
+    // Two, one behind the other.
     server.publish_raw(&subject, b"odd", b"odd 6").await.unwrap();
     publish(&other, &log, vec![numbered(12)]).await.unwrap();
     due.extend(["odd 6".to_owned(), "12".to_owned()]);
+    let before = due.len();
+    due.push("14".to_owned());
     let (mut found, mut from, mut interruptions) = (Vec::new(), LogStart::Earliest, 0);
     while found.len() < due.len() {
         up(&reading).await;
@@ -292,6 +294,10 @@ async fn a_record_whose_headers_are_none_is_passed_in_a_log() {
                     FromLog::Record { .. } if std::mem::take(&mut is_mark) => {}
                     FromLog::Record { raw, at, .. } => {
                         found.push(String::from_utf8_lossy(&raw.payload).into_owned());
+                        if found.len() == before {
+                            // What comes after all of them comes too.
+                            publish(&other, &log, vec![numbered(14)]).await.unwrap();
+                        }
                         from = LogStart::At(at);
                     }
                     FromLog::Interrupted => {
