@@ -114,6 +114,11 @@ impl Subject for KafkaSubject {
         1
     }
 
+    fn collide(&self, one: &TopicName, other: &TopicName) -> bool {
+        // The names of Kafka's metrics know no dots.
+        one != other && one.as_str().replace('.', "_") == other.as_str().replace('.', "_")
+    }
+
     fn patience(&self) -> Duration {
         Duration::from_secs(30)
     }

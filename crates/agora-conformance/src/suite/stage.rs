@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use agora_core::ErrorKind;
 use agora_core::bus::{Bus, BusConfig};
 use agora_core::id::{ClusterName, GroupName, NodeName, TopicName};
-use agora_core::transport::{Capabilities, TopicSettings, Transport};
+use agora_core::transport::{Capabilities, TopicSettings, TopicSpec, Transport};
 use tokio::time::{Instant, timeout};
 
 use super::case::Fault;
@@ -56,6 +57,31 @@ impl Stage {
     /// Where that is no name.
     pub fn topic(&self, name: &str) -> Result<TopicName, Fault> {
         Ok(TopicName::new(&format!("conformance.{}.{name}", self.0.run))?)
+    }
+
+    /// Does this topic's name collide with that of one that is open, as the subject says of its server? Then it is shown to be
+    /// refused.
+    ///
+    /// # Errors
+    /// Where it is not refused, or not as it should be.
+    pub async fn is_refused(
+        &self,
+        node: &Node,
+        topic: &TopicSpec,
+        open: &[TopicName],
+    ) -> Result<bool, Fault> {
+        if !open.iter().any(|other| self.0.subject.collide(other, &topic.name)) {
+            return Ok(false);
+        }
+        let opened = self.soon("opening a topic", node.open(topic)).await?;
+        let refused = opened.err().map(|error| error.kind());
+        if refused != Some(ErrorKind::Config) {
+            let name = &topic.name;
+            return Err(Fault::broken(format!(
+                "{name} has no place on the server, and opening it says {refused:?}"
+            )));
+        }
+        Ok(true)
     }
 
     /// A group of this case.

@@ -60,6 +60,13 @@ pub trait Subject: Send + Sync + 'static {
         Carries::ALL
     }
 
+    /// Do the names of two topics collide on the server, so that only one of them can be there? Then the other one is to be
+    /// refused with `Config`. Default: no two do.
+    fn collide(&self, one: &TopicName, other: &TopicName) -> bool {
+        let _ = (one, other);
+        false
+    }
+
     /// How long the suite waits for what is to come. Default: 10 s.
     fn patience(&self) -> Duration {
         Duration::from_secs(10)

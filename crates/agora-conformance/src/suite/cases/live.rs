@@ -1,6 +1,6 @@
 //! Live topics: for those who listen now.
 
-use agora_core::transport::{Inbound, OutFrame};
+use agora_core::transport::{Inbound, OutFrame, TopicSpec};
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -65,6 +65,9 @@ async fn topics_are_apart(stage: Stage) -> Verdict {
     let (mut topics, mut listeners) = (Vec::new(), Vec::new());
     for name in names {
         let topic = stage.topic(name)?;
+        if stage.is_refused(&a, &TopicSpec::live(topic.clone()), &topics).await? {
+            continue;
+        }
         let mut listener = b.listen(&topic).await?;
         a.meet(&mut listener, &topic).await?;
         topics.push(topic);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agora_core::id::TopicName;
 use agora_core::transport::{FromLog, LogStart, OutFrame, Position, TopicSpec};
 use tokio::time::timeout;
 
@@ -255,17 +256,20 @@ async fn calls_keep_their_order(stage: Stage) -> Verdict {
 async fn topics_are_apart(stage: Stage) -> Verdict {
     let a = stage.node("a").await?;
     let mut topics = Vec::new();
-    for name in ["x", "x.y", "x_y", "x-y", "X", "xy"] {
-        topics.push(stage.topic(name)?);
+    for (number, name) in (1..).zip(["x", "x.y", "x_y", "x-y", "X", "xy"]) {
+        let topic = stage.topic(name)?;
+        let open: Vec<_> = topics.iter().map(|(_, topic)| TopicName::clone(topic)).collect();
+        if stage.is_refused(&a, &TopicSpec::log(topic.clone()), &open).await? {
+            continue;
+        }
+        a.open_a_log(&topic).await?;
+        a.count(&topic, [number, 100 + number]).await?;
+        topics.push((number, topic));
     }
-    for (number, topic) in (1..).zip(&topics) {
-        a.open_a_log(topic).await?;
-        a.count(topic, [number, 100 + number]).await?;
-    }
-    for (number, topic) in (1..).zip(&topics) {
+    for (number, topic) in &topics {
         let found = a.read(topic, LogStart::Earliest).await?.caught_up().await?;
         let found: Result<Vec<_>, _> = found.iter().map(|payload| number_of(payload)).collect();
-        same(topic.as_str(), found?, vec![number, 100 + number])?;
+        same(topic.as_str(), found?, vec![*number, 100 + number])?;
     }
     Ok(())
 }
