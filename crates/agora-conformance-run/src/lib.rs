@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod faults;
+mod kafka;
 mod named;
 mod nats;
 mod redis;
@@ -17,6 +18,7 @@ use agora_conformance::suite::cli::Choice;
 use agora_conformance::suite::{MemorySubject, Subject};
 use agora_testbed::{Program, endpoint};
 
+pub use kafka::KafkaSubject;
 pub use named::NamedSubject;
 pub use nats::NatsSubject;
 pub use redis::RedisSubject;
@@ -62,6 +64,16 @@ pub fn choices() -> Vec<Choice> {
                         None => Arc::new(RedisSubject::start(Program::Redis).await?),
                     })
                 })
+            },
+        },
+        Choice {
+            name: "kafka",
+            make: || Box::pin(async { Ok(Arc::new(KafkaSubject::start("kafka", 1).await?) as Arc<_>) }),
+        },
+        Choice {
+            name: "kafka-cluster",
+            make: || {
+                Box::pin(async { Ok(Arc::new(KafkaSubject::start("kafka-cluster", 3).await?) as Arc<_>) })
             },
         },
         Choice {

@@ -9,7 +9,7 @@ use agora_core::transport::Capabilities;
 
 use crate::brokers::{Brokers, Line};
 use crate::names;
-use crate::publish::Records;
+use crate::publish::{Frames, Records};
 
 /// What the transport and its rooms share.
 pub(crate) struct Shared {
@@ -19,8 +19,17 @@ pub(crate) struct Shared {
     /// For questions that are answered at once.
     pub(crate) questions: Line,
     pub(crate) records: Arc<Records>,
-    /// The largest batch of each topic that was opened here, where that is known.
-    bytes_max: Mutex<BTreeMap<TopicName, usize>>,
+    pub(crate) frames: Frames,
+    topics: Mutex<BTreeMap<TopicName, Opened>>,
+}
+
+/// What is known of a topic that was opened here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
+    /// Its messages are frames of agora, many events to one.
+    pub(crate) has_frames: bool,
+    /// The largest batch that it takes, in bytes, where that is known.
+    pub(crate) bytes_max: Option<usize>,
 }
 
 impl Shared {
@@ -30,13 +39,14 @@ impl Shared {
             capabilities,
             questions: brokers.line("topics"),
             records: Records::start(&brokers),
-            bytes_max: Mutex::default(),
+            frames: Frames::new(&brokers),
+            topics: Mutex::default(),
             brokers,
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<TopicName, usize>> {
-        self.bytes_max.lock().unwrap_or_else(PoisonError::into_inner)
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<TopicName, Opened>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name of a topic on the servers.
@@ -48,16 +58,13 @@ impl Shared {
     }
 
     /// A topic was opened.
-    pub(crate) fn opened(&self, topic: &TopicName, bytes_max: Option<usize>) {
-        match bytes_max {
-            Some(bytes_max) => self.known().insert(topic.clone(), bytes_max),
-            None => self.known().remove(topic),
-        };
+    pub(crate) fn remember(&self, topic: &TopicName, opened: Opened) {
+        self.topics().insert(topic.clone(), opened);
     }
 
-    /// The largest batch that a topic takes, as far as is known.
-    pub(crate) fn bytes_max(&self, topic: &TopicName) -> usize {
-        self.known().get(topic).copied().unwrap_or(usize::MAX)
+    /// What is known of a topic; `None`: it was not opened here.
+    pub(crate) fn opened(&self, topic: &TopicName) -> Option<Opened> {
+        self.topics().get(topic).copied()
     }
 
     /// Ends everything at once.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use agora_core::transport::{Framing, TopicInfo, TopicKind, TopicSpec};
+use agora_core::transport::{Framing, TopicInfo, TopicKind, TopicSpec, Wire};
 use agora_core::{Error, ErrorKind, Result};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::brokers::Target;
 use crate::error::{Refusal, error};
 use crate::settings::{self, CLEANUP, Of, RETENTION, TOPIC_BYTES_MAX};
-use crate::shared::Shared;
+use crate::shared::{Opened, Shared};
 
 /// The lanes of a log that is made, where nothing else is asked for.
 pub const LANES: u32 = 4;
@@ -53,7 +53,8 @@ pub(crate) async fn open(shared: &Shared, topic: &TopicSpec) -> Result<TopicInfo
         found => found?,
     };
     let bytes_max = verify(shared, topic, &name, &lanes, by).await?;
-    shared.opened(&topic.name, bytes_max);
+    let has_frames = (topic.settings.framing, topic.settings.wire) == (Framing::Batch, Wire::Frame);
+    shared.remember(&topic.name, Opened { has_frames, bytes_max });
     Ok(match topic.kind() {
         TopicKind::Live => TopicInfo::one_lane(),
         TopicKind::Log => TopicInfo::of_lanes(lanes),

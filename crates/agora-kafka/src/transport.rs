@@ -194,7 +194,11 @@ impl Transport for KafkaTransport {
     }
 
     async fn close(&self, by: Instant) -> Result<()> {
-        let decided = timeout_at(by, self.shared.records.close()).await;
+        let closing = async {
+            self.shared.frames.close().await;
+            self.shared.records.close().await;
+        };
+        let decided = timeout_at(by, closing).await;
         self.shared.end();
         decided.map_err(|_| still_publishing())
     }

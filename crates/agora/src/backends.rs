@@ -6,7 +6,7 @@ use std::time::Duration;
 use agora_core::bus::BusConfig;
 use agora_core::config::Backend;
 use agora_core::memory::Space;
-use agora_core::transport::{Support, Transport};
+use agora_core::transport::{ONE_LANE, Support, Transport};
 use agora_core::{Error, Result};
 
 use crate::config::Config;
@@ -19,6 +19,14 @@ const ZENOH_LOG: Support = Support::No {
 /// Does this backend keep what is published?
 pub(crate) fn logs(backend: Backend) -> Support {
     if backend == Backend::Zenoh { ZENOH_LOG } else { Support::Yes }
+}
+
+/// Has this backend logs of several lanes?
+pub(crate) fn lanes(backend: Backend) -> Support {
+    match backend {
+        Backend::Memory | Backend::Kafka => Support::Yes,
+        _ => Support::No { instead: ONE_LANE },
+    }
 }
 
 /// Connects to the backend, or begins to.

@@ -184,7 +184,8 @@ impl Builder {
             tracing::warn!("{warning}");
         }
         // So is what a topic asks for in vain, as far as it is known before.
-        config::check_topics(&config, &told, backend.as_str(), backends::logs(backend))?;
+        let (logs, lanes) = (backends::logs(backend), backends::lanes(backend));
+        config::check_topics(&config, &told, backend.as_str(), logs, lanes)?;
         // On the heap: what each client needs while it connects would stand in every future around this one.
         let wait = builder.time_to_connect(&config);
         let transport = Box::pin(backends::connect(backend, &config, &told, wait)).await;
@@ -295,6 +296,6 @@ impl Builder {
 /// Opens a bus, after looking whether the backend can be what the topics ask for.
 fn open(transport: impl Transport, told: BusConfig, config: &Config) -> Result<Bus> {
     let capabilities = transport.capabilities();
-    config::check_topics(config, &told, capabilities.backend, capabilities.log)?;
+    config::check_topics(config, &told, capabilities.backend, capabilities.log, capabilities.lanes)?;
     bus::Bus::open(transport, told).map(Bus::from)
 }

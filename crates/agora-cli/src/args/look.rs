@@ -14,6 +14,9 @@ pub(crate) struct Peek {
     /// Where to begin: earliest, a time (RFC 3339, or 15m for so long ago), or the `position` of an event
     #[arg(long, value_name = "WHERE", default_value = "earliest")]
     pub(crate) from: String,
+    /// The lane to look into, where the log has several
+    #[arg(long, value_name = "N")]
+    pub(crate) lane: Option<u32>,
     /// Show at most so many events
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) count: u64,
@@ -138,6 +141,9 @@ pub(crate) enum GroupsCommand {
         /// Where: earliest, latest, a time (RFC 3339, or 15m for so long ago), or a position
         #[arg(long, value_name = "WHERE")]
         to: String,
+        /// The lane of the position, where the log has several
+        #[arg(long, value_name = "N")]
+        lane: Option<u32>,
         /// Only say what it would change
         #[arg(long)]
         dry_run: bool,

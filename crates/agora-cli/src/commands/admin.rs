@@ -1,6 +1,6 @@
 //! What the commands share that look into logs and groups, and change them.
 
-use agora::core::transport::Position;
+use agora::core::transport::{Position, TopicDescription};
 use agora::{Bus, Error, ErrorKind};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -100,6 +100,28 @@ impl Consent {
 /// A place in a lane, as the backend counts. Text in JSON too: it may be larger than a number there can be.
 pub(super) fn position(position: Position) -> String {
     position.0.to_string()
+}
+
+/// The lane that is meant of a log.
+///
+/// # Errors
+/// `Config` where it has several and none was named, or none of this number.
+pub(super) fn lane_of(topic: &TopicDescription, named: Option<u32>) -> Result<u32, Failure> {
+    let lanes = topic.lanes.len();
+    let wrong = |what: String| {
+        Err(Failure::Error(
+            Error::new(ErrorKind::Config, what)
+                .context("topic", &topic.name)
+                .help("name one with --lane; `agora topics describe` shows what each holds"),
+        ))
+    };
+    match named {
+        None if lanes > 1 => wrong(format!("the log has {lanes} lanes, and none was named")),
+        Some(lane) if topic.lanes.iter().all(|found| found.lane != lane) => {
+            wrong(format!("the log has no lane {lane}: it has {lanes}, counted from 0"))
+        }
+        named => Ok(named.unwrap_or(0)),
+    }
 }
 
 /// Reads a place in a lane.

@@ -1,10 +1,10 @@
 //! `agora groups`: the groups of a log, and their dead letters.
 
-use agora::core::transport::{GroupDescription, GroupMember, LaneReset, ResetTo};
-use agora::{Bus, ErrorKind, GroupName, GroupStart, TopicName};
+use agora::core::transport::{GroupDescription, GroupMember, LaneReset, Position, ResetTo};
+use agora::{Bus, Error, ErrorKind, GroupName, GroupStart, TopicName};
 use serde::Serialize;
 
-use super::admin::{Consent, DoneLine, position, read_position, with_admin, with_admin_of};
+use super::admin::{Consent, DoneLine, lane_of, position, read_position, with_admin, with_admin_of};
 use crate::args::{Global, GroupFrom, GroupPlace, Groups, GroupsCommand};
 use crate::failure::{DONE, Failure};
 use crate::io::{Input, Interrupt};
@@ -94,8 +94,8 @@ pub(crate) async fn run(
             .await?;
             done("deleted", &topic, &group, output).await?;
         }
-        GroupsCommand::Reset { place, to, dry_run, yes } => {
-            let (names, to) = (names(&place)?, reset_to(&to)?);
+        GroupsCommand::Reset { place, to, lane, dry_run, yes } => {
+            let (names, to) = (names(&place)?, Goal::of(&to, lane)?);
             let consent = Consent::new(yes || dry_run, input)?;
             reset(global, &names, to, dry_run, consent, output, interrupt).await?;
         }
@@ -122,13 +122,41 @@ fn names(place: &GroupPlace) -> Result<(TopicName, GroupName), Failure> {
     Ok((TopicName::new(&place.topic)?, GroupName::new(&place.group)?))
 }
 
-fn reset_to(text: &str) -> Result<ResetTo, Failure> {
-    Ok(match Whence::parse(text) {
-        Whence::Earliest => ResetTo::Earliest,
-        Whence::Latest => ResetTo::Latest,
-        Whence::Time(time) => ResetTo::Time(time),
-        Whence::Place(place) => ResetTo::At { lane: 0, position: read_position("--to", &place)? },
-    })
+/// Where a group is to go on. The lane of a position is found out later, from the log.
+#[derive(Clone, Copy)]
+enum Goal {
+    Everywhere(ResetTo),
+    At(Position, Option<u32>),
+}
+
+impl Goal {
+    fn of(text: &str, lane: Option<u32>) -> Result<Self, Failure> {
+        let everywhere = match Whence::parse(text) {
+            Whence::Earliest => ResetTo::Earliest,
+            Whence::Latest => ResetTo::Latest,
+            Whence::Time(time) => ResetTo::Time(time),
+            Whence::Place(place) => return Ok(Self::At(read_position("--to", &place)?, lane)),
+        };
+        match lane {
+            None => Ok(Self::Everywhere(everywhere)),
+            Some(lane) => Err(Failure::Error(
+                Error::new(ErrorKind::Config, "a lane goes with a position, and with nothing else")
+                    .context("--lane", lane)
+                    .context("--to", text.to_owned())
+                    .help("leave --lane out to move the group in every lane"),
+            )),
+        }
+    }
+
+    async fn in_log(self, bus: &Bus, topic: &TopicName) -> Result<ResetTo, Failure> {
+        match self {
+            Self::Everywhere(to) => Ok(to),
+            Self::At(position, lane) => {
+                let lane = lane_of(&bus.admin()?.describe_topic(topic).await?, lane)?;
+                Ok(ResetTo::At { lane, position })
+            }
+        }
+    }
 }
 
 async fn done(
@@ -274,7 +302,7 @@ fn line<'a>(topic: &'a TopicName, found: &'a Found) -> GroupLine<'a> {
 async fn reset(
     global: &Global,
     (topic, group): &(TopicName, GroupName),
-    to: ResetTo,
+    goal: Goal,
     dry_run: bool,
     consent: Consent,
     output: &mut Output,
@@ -282,6 +310,7 @@ async fn reset(
 ) -> Result<(), Failure> {
     let lanes = with_admin(global, interrupt, output.broken(), async |bus: &Bus| {
         let admin = bus.admin()?;
+        let to = goal.in_log(bus, topic).await?;
         let would = admin.reset_group(topic, group, to, true).await?;
         if dry_run {
             return Ok(would);

@@ -8,7 +8,7 @@ use agora::core::transport::{LogStart, Position, TopicDescription};
 use agora::{Bus, Error, ErrorKind, Record, TopicName};
 use serde::Serialize;
 
-use super::admin::{position, read_position, with_admin};
+use super::admin::{lane_of, position, read_position, with_admin};
 use crate::args::{Global, Peek};
 use crate::failure::{DONE, Failure, NEGATIVE};
 use crate::io::Interrupt;
@@ -79,16 +79,15 @@ impl Peeking<'_> {
     async fn all(&mut self, mut from: LogStart, output: &mut Output) -> Result<u8, Failure> {
         let admin = self.bus.admin()?;
         let description = admin.describe_topic(self.topic).await?;
+        let lane = lane_of(&description, self.args.lane)?;
         if let (Some(last), LogStart::Earliest) = (self.args.last, &from)
             && !self.is_choosy()
-            && let Some(near) = near_the_end(&description, last)
+            && let Some(near) = near_the_end(&description, lane, last)
         {
             from = LogStart::At(near);
         }
-        // Of several lanes nobody knows how far each was read: they are read in one go.
-        let records_max = if description.lanes.len() > 1 { usize::MAX } else { RECORDS_MAX };
         loop {
-            let records = admin.peek(self.topic, from, records_max).await?;
+            let records = admin.peek(self.topic, lane, from, RECORDS_MAX).await?;
             let read = records.len();
             let next = records.iter().map(|record| record.at.0).max().unwrap_or_default().saturating_add(1);
             for record in records {
@@ -104,7 +103,7 @@ impl Peeking<'_> {
                     self.take(one, output).await?;
                 }
             }
-            if read < records_max {
+            if read < RECORDS_MAX {
                 break;
             }
             from = LogStart::At(Position(next));
@@ -198,8 +197,8 @@ impl Peeking<'_> {
 
 /// Where the last so many events are behind, where each place of the lane holds a record, and each record an event at
 /// least.
-fn near_the_end(topic: &TopicDescription, events: u64) -> Option<Position> {
-    let [lane] = topic.lanes.as_slice() else { return None };
+fn near_the_end(topic: &TopicDescription, lane: u32, events: u64) -> Option<Position> {
+    let lane = topic.lanes.iter().find(|found| found.lane == lane)?;
     let ((first, _), (last, _)) = (lane.first?, lane.last?);
     let dense = last.0.checked_sub(first.0)? + 1 == u128::from(lane.records);
     dense.then(|| Position(first.0.max((last.0 + 1).saturating_sub(u128::from(events)))))

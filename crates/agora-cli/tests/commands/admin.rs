@@ -140,3 +140,45 @@ async fn a_backend_that_keeps_nothing_says_so() {
         assert!(!error["help"].as_str().unwrap().is_empty(), "{args:?}");
     }
 }
+
+#[tokio::test]
+async fn of_several_lanes_one_is_named_where_a_place_is_meant() {
+    let space = space();
+    lines(&space, &["topics", "create", "wide", "--lanes", "3"]).await;
+    let described = json(&space, &["topics", "describe", "wide"]).await;
+    assert_eq!(described[0]["lanes"].as_array().unwrap().len(), 3, "{described:?}");
+    let mut of_lane = [0; 3];
+    for i in 0..12 {
+        let args = ["publish", "wide", "x", "--log", "--key", &format!("key {i}")];
+        let receipt = json(&space, &args).await;
+        of_lane[usize::try_from(receipt[0]["lane"].as_u64().unwrap()).unwrap()] += 1;
+    }
+    assert!(of_lane.iter().all(|count| *count > 0), "{of_lane:?}");
+
+    let unnamed = World::over(&space).run(&["peek", "wide", "--json"]).await.assert_code(2);
+    assert!(error(&unnamed)["message"].as_str().unwrap().contains("3 lanes"), "{unnamed:?}");
+    World::over(&space).run(&["peek", "wide", "--lane", "3"]).await.assert_code(2);
+    for (lane, count) in of_lane.iter().enumerate() {
+        let shown = json(&space, &["peek", "wide", "--count", "100", "--lane", &lane.to_string()]).await;
+        assert_eq!(shown.len(), *count);
+        assert!(shown.iter().all(|line| line["lane"] == lane), "{shown:?}");
+    }
+
+    lines(&space, &["groups", "create", "wide", "g", "--from", "latest"]).await;
+    let reset = |more: &[&str]| {
+        let args = [&["groups", "reset", "wide", "g", "--yes"], more].concat();
+        args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>()
+    };
+    for refused in [&["--to", "0"][..], &["--to", "latest", "--lane", "1"], &["--to", "0", "--lane", "3"]] {
+        let args = reset(refused);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        World::over(&space).run(&args).await.assert_code(2);
+    }
+    let args = reset(&["--to", "0", "--lane", "1"]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let moved = json(&space, &args).await;
+    assert_eq!((moved.len(), &moved[0]["lane"]), (1, &json!(1)));
+    assert_eq!(moved[0]["records"], of_lane[1]);
+    let all = json(&space, &["groups", "reset", "wide", "g", "--yes", "--to", "earliest"]).await;
+    assert_eq!(all.len(), 3);
+}

@@ -22,12 +22,14 @@ pub enum Need {
     Cursors,
     /// Administration.
     Admin,
+    /// Logs of several lanes.
+    Lanes,
 }
 
 impl Need {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Live, Self::Log, Self::Group, Self::GroupOnBatch, Self::Cursors, Self::Admin];
+    pub const ALL: [Self; 7] =
+        [Self::Live, Self::Log, Self::Group, Self::GroupOnBatch, Self::Cursors, Self::Admin, Self::Lanes];
 
     /// What a backend says of it.
     pub fn support(self, capabilities: &Capabilities) -> Support {
@@ -38,6 +40,7 @@ impl Need {
             Self::GroupOnBatch => capabilities.group_on_batch,
             Self::Cursors => capabilities.cursors,
             Self::Admin => capabilities.admin,
+            Self::Lanes => capabilities.lanes,
         }
     }
 
@@ -50,6 +53,7 @@ impl Need {
             Self::GroupOnBatch => "group_on_batch",
             Self::Cursors => "cursors",
             Self::Admin => "admin",
+            Self::Lanes => "lanes",
         }
     }
 }

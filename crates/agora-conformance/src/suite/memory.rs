@@ -20,13 +20,13 @@ pub struct MemorySubject {
 impl MemorySubject {
     /// One with a server in the middle, which keeps logs, cursors and groups.
     pub fn with_server() -> Self {
-        Self { space: Space::default(), name: "memory", minimum: 162, has_server: true }
+        Self { space: Space::default(), name: "memory", minimum: 171, has_server: true }
     }
 
     /// One with a server whose groups share out lanes, not records.
     pub fn by_lane() -> Self {
         let config = SpaceConfig { groups: GroupStyle::Lanes, ..SpaceConfig::default() };
-        Self { space: Space::new(config), name: "memory-lanes", minimum: 156, has_server: true }
+        Self { space: Space::new(config), name: "memory-lanes", minimum: 165, has_server: true }
     }
 
     /// One of peers, which keeps nothing.
@@ -66,6 +66,11 @@ impl Subject for MemorySubject {
         }
         self.space.faults().server_down();
         self.space.faults().server_up();
+        Ok(())
+    }
+
+    async fn grow(&self, _: &ClusterName, topic: &TopicName, lanes: u32) -> Ability {
+        self.space.faults().grow_log(topic.as_str(), lanes);
         Ok(())
     }
 

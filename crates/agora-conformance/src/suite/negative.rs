@@ -24,6 +24,7 @@ pub(super) async fn refused(stage: &Stage, capabilities: &Capabilities, need: Ne
         Need::GroupOnBatch => no_group(stage, TopicSettings::LOG).await,
         Need::Cursors => no_cursors(stage).await,
         Need::Admin => no_admin(stage).await,
+        Need::Lanes => no_lanes(stage).await,
     }
 }
 
@@ -87,6 +88,17 @@ async fn no_cursors(stage: &Stage) -> Verdict {
     let durable = bus.subscribe(&topic).durable("absent").start(Start::Live).await;
     unsupported("a durable subscription of the bus", durable)?;
     Ok(bus.close(stage.patience()).await?)
+}
+
+async fn no_lanes(stage: &Stage) -> Verdict {
+    let (node, topic) = (stage.node("a").await?, stage.topic("absent")?);
+    let mut two = TopicSpec::log(topic);
+    two.settings.lanes = Some(2);
+    unsupported("open of a log of two lanes", node.open(&two).await)?;
+    match node.admin() {
+        Some(admin) => unsupported("create_topic of two lanes", admin.create_topic(&two).await),
+        None => Ok(()),
+    }
 }
 
 async fn no_admin(stage: &Stage) -> Verdict {

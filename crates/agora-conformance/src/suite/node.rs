@@ -117,7 +117,16 @@ impl Node {
     /// # Errors
     /// What the transport says; and where it does not answer by the deadline.
     pub async fn send(&self, topic: &TopicName, frames: Vec<OutFrame>) -> Verdict {
-        let publishing = self.transport.publish(&to(topic), frames, self.stage.by());
+        self.send_to(topic, 0, frames).await
+    }
+
+    /// Publishes messages in one call, on a lane.
+    ///
+    /// # Errors
+    /// As [`send`](Node::send).
+    pub async fn send_to(&self, topic: &TopicName, lane: u32, frames: Vec<OutFrame>) -> Verdict {
+        let to = Address { topic: topic.clone(), lane };
+        let publishing = self.transport.publish(&to, frames, self.stage.by());
         Ok(self.stage.soon("a publish", publishing).await??)
     }
 
@@ -149,12 +158,20 @@ impl Node {
         self.stage.soon("two nodes meet on a live topic", heard).await?
     }
 
-    /// Opens a log for reading.
+    /// Opens the lane 0 of a log for reading.
     ///
     /// # Errors
     /// What the transport says.
     pub async fn read(&self, topic: &TopicName, from: LogStart) -> Result<Reader, Fault> {
-        let opening = self.transport.open_log(topic, 0, from);
+        self.read_lane(topic, 0, from).await
+    }
+
+    /// Opens a lane of a log for reading.
+    ///
+    /// # Errors
+    /// What the transport says.
+    pub async fn read_lane(&self, topic: &TopicName, lane: u32, from: LogStart) -> Result<Reader, Fault> {
+        let opening = self.transport.open_log(topic, lane, from);
         let inbox = self.stage.soon("opening a log", opening).await??;
         Ok(Reader { inbox, stage: self.stage.clone(), waiting: Vec::new().into_iter() })
     }

@@ -101,6 +101,15 @@ pub trait Subject: Send + Sync + 'static {
         cannot("restart a server")
     }
 
+    /// Gives a log so many lanes, which has fewer.
+    ///
+    /// # Errors
+    /// [`Cannot`], by default.
+    async fn grow(&self, cluster: &ClusterName, topic: &TopicName, lanes: u32) -> Ability {
+        let _ = (cluster, topic, lanes);
+        cannot("give a log more lanes")
+    }
+
     /// Makes retention drop all records of a log but the last `keep`.
     ///
     /// # Errors

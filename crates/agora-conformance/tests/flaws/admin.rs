@@ -93,6 +93,7 @@ impl Admin for Flawed {
         let (to, dry_run) = match self.flaw {
             Flaw::DryRunIsWet => (to, false),
             Flaw::ResetsNothing => (to, true),
+            Flaw::ResetsEveryLane if matches!(to, ResetTo::At { .. }) => (ResetTo::Earliest, dry_run),
             Flaw::ResetsToEarliest => (ResetTo::Earliest, dry_run),
             _ => (to, dry_run),
         };

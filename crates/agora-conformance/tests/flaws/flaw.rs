@@ -99,6 +99,20 @@ pub(crate) enum Flaw {
     /// What was stored is gone with the node that stored it, or with the server's life.
     ForgetsAtTheEnd,
 
+    // Lanes.
+    /// A log has one lane, however many it was to have.
+    MakesOneLane,
+    /// Every reader reads the first lane.
+    ReadsTheFirstLane,
+    /// A record says that it is of the first lane.
+    ForgetsTheLane,
+    /// A group gets what stands in the first lane.
+    SharesTheFirstLane,
+    /// Nobody is told of lanes that come later.
+    HidesNewLanes,
+    /// To move a group in one lane is to move it in all.
+    ResetsEveryLane,
+
     // Cursors.
     /// Whoever wants to may save.
     IgnoresFences,

@@ -35,6 +35,9 @@ impl FlawedGroup {
                     *attempt = 1;
                 }
             }),
+            Flaw::SharesTheFirstLane => {
+                got.retain(|one| !matches!(one, FromGroup::Message { raw, .. } if raw.lane > 0));
+            }
             Flaw::TrimsSilently => got.retain(|one| !matches!(one, FromGroup::Trimmed { .. })),
             Flaw::TakesLanesAway => {
                 for one in std::mem::take(got) {

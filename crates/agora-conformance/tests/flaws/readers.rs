@@ -119,6 +119,11 @@ impl FlawedLog {
                     *at = Position(0);
                 }
             }),
+            Flaw::ForgetsTheLane => got.iter_mut().for_each(|one| {
+                if let FromLog::Record { raw, .. } = one {
+                    raw.lane = 0;
+                }
+            }),
             Flaw::NeverCaughtUp => got.retain(|one| !matches!(one, FromLog::CaughtUp)),
             Flaw::AlwaysCaughtUp if got.iter().any(is_record) => got.insert(0, FromLog::CaughtUp),
             Flaw::TrimsSilently => got.retain(|one| !matches!(one, FromLog::Trimmed)),

@@ -53,9 +53,11 @@ impl FlawedSubject {
         match self.flaw {
             Flaw::ClaimsToStore => {
                 can.live_durability = agora_core::transport::Durability::Stored;
-                (can.log, can.group, can.group_on_batch) = (no("x"), no("x"), no("x"));
+                (can.log, can.group, can.group_on_batch, can.lanes) = (no("x"), no("x"), no("x"), no("x"));
             }
-            Flaw::DeniesLogs => (can.log, can.group, can.group_on_batch) = (no("x"), no("x"), no("x")),
+            Flaw::DeniesLogs => {
+                (can.log, can.group, can.group_on_batch, can.lanes) = (no("x"), no("x"), no("x"), no("x"))
+            }
             Flaw::RefusesWithoutHelp => (can.group, can.group_on_batch) = (no(""), no("")),
             Flaw::RefusesWithAnotherKind => (can.group, can.group_on_batch) = (no("x"), no("x")),
             _ => {}
@@ -109,6 +111,10 @@ impl Subject for FlawedSubject {
     async fn restart_server(&self) -> Ability {
         self.world.ended.store(true, Ordering::Relaxed);
         self.inner.restart_server().await
+    }
+
+    async fn grow(&self, cluster: &ClusterName, topic: &TopicName, lanes: u32) -> Ability {
+        self.inner.grow(cluster, topic, lanes).await
     }
 
     async fn trim(&self, cluster: &ClusterName, topic: &TopicName, keep: usize) -> Ability {

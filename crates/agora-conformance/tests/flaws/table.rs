@@ -126,6 +126,21 @@ pub(crate) const TABLE: &[(Flaw, &[&str])] = &[
             "log.restarts_lose_nothing_stored",
         ],
     ),
+    (MakesOneLane, &["lanes.are_as_many_as_asked_for", "lanes.equal_keys_meet"]),
+    (
+        ReadsTheFirstLane,
+        &[
+            "lanes.each_is_an_order_of_its_own",
+            "lanes.equal_keys_meet",
+            "lanes.live_begins_now_in_each",
+            "lanes.a_cursor_goes_on_in_each",
+            "lanes.durable_goes_on_in_each",
+        ],
+    ),
+    (ForgetsTheLane, &["lanes.each_is_an_order_of_its_own"]),
+    (SharesTheFirstLane, &["lanes.are_shared_by_a_group"]),
+    (HidesNewLanes, &["lanes.more_are_read"]),
+    (ResetsEveryLane, &["lanes.one_is_reset_alone"]),
     (
         IgnoresFences,
         &[

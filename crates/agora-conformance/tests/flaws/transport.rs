@@ -114,7 +114,14 @@ impl Transport for Flawed {
             return Err(Error::new(ErrorKind::Conflict, "it was opened before"));
         }
         lock(&self.world.opened).push(spec.clone());
-        self.shown(self.inner.open(&spec).await)
+        let mut spec = spec;
+        if self.flaw == Flaw::MakesOneLane {
+            spec.settings.lanes = None;
+        }
+        let info = self.shown(self.inner.open(&spec).await)?;
+        // A sender that is dropped tells of nothing.
+        let lanes = watch::channel(info.lanes()).1;
+        Ok(if self.flaw == Flaw::HidesNewLanes { TopicInfo::of_lanes(lanes) } else { info })
     }
 
     fn publish(
@@ -194,6 +201,7 @@ impl Transport for Flawed {
                 return Err(Error::new(ErrorKind::NotFound, "there is nothing"));
             }
         }
+        let lane = if self.flaw == Flaw::ReadsTheFirstLane { 0 } else { lane };
         let inner = self.shown(self.inner.open_log(&topic, lane, from).await)?;
         Ok(Box::new(FlawedLog::new(inner, self.flaw)))
     }

@@ -211,12 +211,15 @@ impl Drop for Waiting<'_> {
 impl GroupInbox for MemoryGroupInbox {
     async fn recv(&mut self, records_max: usize, into: &mut Vec<FromGroup>) -> Result<()> {
         tokio::task::consume_budget().await;
+        let this = &*self;
+        // One wait, however often it looks: two owners of lanes that told each other of each look would never rest.
+        let mut waiting = None;
         loop {
-            let mut changed = pin!(self.changed.notified());
+            let mut changed = pin!(this.changed.notified());
             changed.as_mut().enable();
-            let look = self.shared.lock().read_group(&self.seat, records_max, into)?;
+            let look = this.shared.lock().read_group(&this.seat, records_max, into)?;
             let Look::Wait(until) = look else { return Ok(()) };
-            let _waiting = Waiting(self);
+            waiting.get_or_insert_with(|| Waiting(this));
             let until = async {
                 match until {
                     Some(until) => sleep_until(until).await,
@@ -227,7 +230,7 @@ impl GroupInbox for MemoryGroupInbox {
                 biased;
                 () = changed => {}
                 () = until => {}
-                () = poll_fn(|cx| self.shared.lock().poll_given_up(&self.seat, cx)) => {}
+                () = poll_fn(|cx| this.shared.lock().poll_given_up(&this.seat, cx)) => {}
             }
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Logs {
     live: BTreeSet<LogKey>,
     /// Told of every change: a record, a fault, the end of a connection, what a group's member did.
     pub(super) changed: Arc<Notify>,
+    /// Who asked how many lanes a log has that was deleted: of the next one of its name they are told.
+    orphans: BTreeMap<LogKey, Vec<watch::Sender<u32>>>,
     /// The era of a log that is made now: beyond that of every log that was deleted.
     era: u64,
 }
@@ -205,8 +207,12 @@ impl Logs {
     }
 
     fn log_or_new(&mut self, cluster: &ClusterName, topic: &TopicName) -> &mut Log {
-        let era = self.era;
-        self.logs.entry((cluster.clone(), topic.clone())).or_insert_with(|| Log::new(era))
+        let (era, orphans) = (self.era, &mut self.orphans);
+        let key = (cluster.clone(), topic.clone());
+        self.logs.entry(key).or_insert_with_key(|key| {
+            let told = orphans.remove(key).unwrap_or_default();
+            Log { told, ..Log::new(era) }
+        })
     }
 
     /// The log of this name, as it is at this time of day.
@@ -233,7 +239,11 @@ impl Logs {
 
     /// Forgets a log and its groups. Answers whether there was one. One that is made anew is another one.
     pub(super) fn delete(&mut self, key: &LogKey) -> bool {
-        let Some(log) = self.logs.remove(key) else { return false };
+        let Some(mut log) = self.logs.remove(key) else { return false };
+        log.told.retain(|told| !told.is_closed());
+        if !log.told.is_empty() {
+            self.orphans.insert(key.clone(), std::mem::take(&mut log.told));
+        }
         self.era = self.era.max(log.era() + 1);
         self.changed.notify_waiters();
         true

@@ -6,6 +6,7 @@ use agora_core::Result;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::error::{Refusal, error};
 use crate::wire::Address;
@@ -34,6 +35,8 @@ pub struct View {
 pub struct Topic {
     /// When it was asked for.
     pub asked: Instant,
+    /// Its id, which another topic of the same name has not; `None`: the brokers give none.
+    pub id: Option<Uuid>,
     /// Its partitions by number, or why nothing is known of them.
     pub partitions: Result<BTreeMap<i32, Partition>, Refusal>,
 }
@@ -94,7 +97,7 @@ impl Topic {
         };
         let partitions = Refusal::check(answer.error_code)
             .map(|()| answer.partitions.iter().take(PARTITIONS_MAX).filter_map(partition).collect());
-        Self { asked, partitions }
+        Self { asked, id: Some(answer.topic_id).filter(|id| !id.is_nil()), partitions }
     }
 
     /// How many partitions it has; `None`: not known now.

@@ -3,6 +3,7 @@
 //! A lane is a queue; what is stuck in one holds up no other. The control topic has connections of its own, so that
 //! heartbeats pass a long queue.
 
+mod frames;
 mod records;
 
 use agora_core::id::TopicName;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use crate::error::{closed, error};
 use crate::shared::Shared;
 
+pub(crate) use frames::Frames;
 pub(crate) use records::Records;
 
 /// The most calls of `publish` that wait in one lane. A further one fails at once with `QueueFull`, and nothing of it is
@@ -41,6 +43,9 @@ pub(crate) fn publish(
     if frames.is_empty() {
         return Box::pin(async { Ok(()) });
     }
+    if shared.opened(&to.topic).is_some_and(|opened| opened.has_frames) {
+        return shared.frames.publish((&name, partition), frames, by);
+    }
     let is_control = to.topic == TopicName::control();
     shared.records.publish((&name, partition), is_control, frames, by)
 }
@@ -64,7 +69,7 @@ fn check(shared: &Shared, to: &Address, frames: &[OutFrame], by: Instant) -> Res
     if by <= Instant::now() {
         return Err(late(None));
     }
-    let topic_max = shared.bytes_max(&to.topic);
+    let topic_max = shared.opened(&to.topic).and_then(|opened| opened.bytes_max).unwrap_or(usize::MAX);
     for frame in frames {
         let (bytes, all) = (frame.payload.len(), bytes_of(frame));
         if bytes > shared.capabilities.message_bytes_max || all > topic_max {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::slot::{READ_AHEAD_BYTES, Slot};
 use crate::brokers::View;
@@ -61,6 +62,8 @@ pub(super) enum Phase {
 /// A lane that is read.
 pub(super) struct Course {
     pub(super) topic: Arc<str>,
+    /// Which of the topics that ever had this name, where the brokers tell.
+    pub(super) id: Option<Uuid>,
     pub(super) partition: i32,
     pub(super) next: i64,
     /// Before this the end is not reached, whatever a leader says that is new in office.
@@ -87,6 +90,7 @@ impl Course {
     ) -> Self {
         Self {
             topic,
+            id: None,
             partition,
             next,
             end_at_first,
@@ -127,6 +131,11 @@ impl Course {
         self.stuck >= 2 * STUCK_MAX
     }
 
+    /// Is a topic of this id another one than the one that is read?
+    pub(super) fn is_other(&self, id: Option<Uuid>) -> bool {
+        matches!((self.id, id), (Some(mine), Some(id)) if mine != id)
+    }
+
     /// A fetch or a question has failed.
     pub(super) fn rest(&mut self, now: Instant) {
         let pause = REST.0.saturating_mul(1 << self.failed.min(10)).min(REST.1);
@@ -140,6 +149,7 @@ impl Course {
 pub(super) struct Stop {
     pub(super) lanes: Vec<u64>,
     pub(super) topic: Arc<str>,
+    pub(super) id: Option<Uuid>,
     pub(super) partition: i32,
     pub(super) from: i64,
     pub(super) leader: Leader,
@@ -202,7 +212,7 @@ impl Desk {
     }
 
     /// The lanes whose leader is to be asked for.
-    pub(super) fn to_seek(&mut self, now: Instant) -> Vec<(u64, Arc<str>, i32)> {
+    pub(super) fn take_lost(&mut self, now: Instant) -> Vec<(u64, Arc<str>, i32)> {
         let mut seek = Vec::new();
         for (lane, course) in &mut self.lanes {
             if matches!(course.phase, Phase::Lost)
@@ -234,6 +244,8 @@ impl Desk {
                 continue;
             };
             let Some(known) = view.topics.get(&*course.topic) else { continue };
+            // Whether it is another topic of this name is looked at when its leader is known.
+            let is_other = course.is_other(known.id);
             let is_moved = match known.partitions.as_ref().map(|partitions| partitions.get(&course.partition))
             {
                 // An answer may be older than what is known already.
@@ -244,7 +256,7 @@ impl Desk {
                 Ok(None) => true,
                 Err(refusal) => !refusal.is_retryable() || refusal.cure() == crate::error::Cure::Metadata,
             };
-            if is_moved {
+            if is_moved || is_other {
                 course.phase = Phase::Lost;
                 moved.push(*lane);
             }
@@ -288,15 +300,18 @@ impl Desk {
             .collect();
         lanes.sort_by_key(|(_, course)| course.served);
         let number = self.last_trip + 1;
-        let (mut stops, mut places): (Vec<Stop>, BTreeMap<(Arc<str>, i32), usize>) = Default::default();
+        let mut stops: Vec<Stop> = Vec::new();
+        let mut places = BTreeMap::new();
         let (mut has_joiners, mut has_ready) = (false, false);
         for (lane, course) in lanes {
             let Phase::At { leader, has_end } = course.phase else { continue };
             let Some(room) = course.slot.room(lane_bytes) else { continue };
             let place = (Arc::clone(&course.topic), course.partition);
-            match places.get(&place).and_then(|at| stops.get_mut(*at)) {
+            match places.get(&place).and_then(|at: &usize| stops.get_mut(*at)) {
                 // A fetch can name a partition once.
-                Some(stop) if stop.from != course.next || stop.leader != leader => continue,
+                Some(stop) if (stop.from, stop.leader, stop.id) != (course.next, leader, course.id) => {
+                    continue;
+                }
                 Some(stop) => {
                     stop.lanes.push(*lane);
                     stop.bytes_max = stop.bytes_max.min(room);
@@ -306,6 +321,7 @@ impl Desk {
                     stops.push(Stop {
                         lanes: vec![*lane],
                         topic: Arc::clone(&course.topic),
+                        id: course.id,
                         partition: course.partition,
                         from: course.next,
                         leader,
@@ -343,3 +359,6 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

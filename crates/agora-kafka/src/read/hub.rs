@@ -1,6 +1,7 @@
 //! Fetches for all lanes that are read, over two connections to each broker.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,8 +35,11 @@ pub struct Hub {
 /// What the hub, its task and the readers share.
 pub(super) struct Inner {
     brokers: Arc<Brokers>,
-    new: Mutex<Vec<Course>>,
+    /// Lanes that the task has not heard of yet.
+    begun: Mutex<Vec<Course>>,
     wake: Notify,
+    /// A reader was dropped.
+    has_gone: AtomicBool,
     /// For questions about offsets.
     questions: Line,
 }
@@ -49,8 +53,14 @@ impl Inner {
         self.wake.notify_one();
     }
 
-    fn new(&self) -> MutexGuard<'_, Vec<Course>> {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A reader was dropped.
+    pub(super) fn gone(&self) {
+        self.has_gone.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Vec<Course>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,8 +69,9 @@ impl Hub {
     pub fn new(brokers: &Arc<Brokers>) -> Self {
         let inner = Arc::new(Inner {
             brokers: Arc::clone(brokers),
-            new: Mutex::default(),
+            begun: Mutex::default(),
             wake: Notify::new(),
+            has_gone: AtomicBool::new(false),
             questions: brokers.line("offsets"),
         });
         let driver = Driver {
@@ -70,6 +81,7 @@ impl Hub {
             desk: Desk::default(),
             events: FuturesUnordered::new(),
             silent: BTreeSet::new(),
+            look_at: Instant::now(),
         };
         tokio::spawn(driver.run());
         Self { inner }
@@ -92,7 +104,7 @@ impl Hub {
     pub(super) fn lane_until(&self, topic: &str, lane: u32, from: i64, end: i64, bell: &Arc<Notify>) -> Lane {
         let slot = Arc::new(Slot::new(Arc::clone(bell)));
         let partition = i32::try_from(lane).unwrap_or(i32::MAX);
-        self.inner.new().push(Course::new(topic.into(), partition, from, end, Arc::clone(&slot)));
+        self.inner.begun().push(Course::new(topic.into(), partition, from, end, Arc::clone(&slot)));
         self.inner.wake();
         Lane::new(Arc::clone(&self.inner), slot, lane, from)
     }
@@ -115,6 +127,8 @@ struct Driver {
     events: FuturesUnordered<BoxFuture<Event>>,
     /// The brokers that do not understand which epoch was read last.
     silent: BTreeSet<i32>,
+    /// When it is looked whether other brokers lead.
+    look_at: Instant,
 }
 
 impl Driver {
@@ -122,30 +136,40 @@ impl Driver {
         let inner = Arc::clone(&self.inner);
         loop {
             self.begin();
-            let now = Instant::now();
-            let wakes_at = self.desk.wakes_at().unwrap_or(now + LOOK_INTERVAL).min(now + LOOK_INTERVAL);
+            let wakes_at = self.desk.wakes_at().unwrap_or(self.look_at).min(self.look_at);
             tokio::select! {
                 biased;
                 () = inner.brokers.closed() => return,
                 Some(event) = self.events.next(), if !self.events.is_empty() => self.handle(event),
                 () = inner.wake.notified() => {}
-                () = sleep_until(wakes_at), if !self.desk.is_empty() => {
-                    let view = inner.brokers.view();
-                    for lane in self.desk.moved(&view) {
-                        self.doubt(lane);
-                    }
-                }
+                () = sleep_until(wakes_at), if !self.desk.is_empty() => {}
             }
+        }
+    }
+
+    /// Looks whether other brokers lead, when it is time.
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK_INTERVAL;
+        let view = self.inner.brokers.view();
+        for lane in self.desk.moved(&view) {
+            self.doubt(lane);
         }
     }
 
     /// Begins whatever is to be done.
     fn begin(&mut self) {
-        for course in std::mem::take(&mut *self.inner.new()) {
+        for course in std::mem::take(&mut *self.inner.begun()) {
             self.desk.add(course);
         }
-        self.desk.sweep();
-        for (lane, topic, partition) in self.desk.to_seek(Instant::now()) {
+        if self.inner.has_gone.swap(false, Ordering::AcqRel) {
+            self.desk.sweep();
+        }
+        self.look_around();
+        for (lane, topic, partition) in self.desk.take_lost(Instant::now()) {
             let brokers = Arc::clone(&self.inner.brokers);
             self.events.push(Box::pin(async move {
                 let by = Instant::now() + TRY_WAIT;
@@ -178,6 +202,11 @@ impl Driver {
         };
         match found {
             Ok((node, epoch)) => {
+                let id = self.inner.brokers.view().topics.get(&*course.topic).and_then(|topic| topic.id);
+                if course.is_other(id) {
+                    return self.rewound(lane);
+                }
+                course.id = course.id.or(id);
                 course.phase = Phase::At { leader: Leader { node, epoch }, has_end: false };
             }
             Err(error) => self.failed(lane, error),
@@ -234,8 +263,7 @@ impl Driver {
                     Became::ToLook => self.look(*lane, leader),
                     Became::Rewound => self.rewound(*lane),
                     Became::Refused(refusal) => {
-                        let target = Target::Leader(&stop.topic, stop.partition);
-                        self.inner.brokers.cure(target, &refusal);
+                        self.inner.brokers.doubt(Target::Leader(&stop.topic, stop.partition));
                         self.failed(*lane, refusal.into_error());
                     }
                 }

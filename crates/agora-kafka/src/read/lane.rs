@@ -55,7 +55,7 @@ pub struct Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.slot.abandon();
-        self.inner.wake();
+        self.inner.gone();
     }
 }
 

@@ -67,6 +67,7 @@ async fn fetch(line: &Line, topic: &str, partition: i32, from: i64, by: Instant)
     let stop = Stop {
         lanes: Vec::new(),
         topic: topic.into(),
+        id: None,
         partition,
         from,
         leader,

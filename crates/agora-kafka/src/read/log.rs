@@ -29,6 +29,8 @@ pub struct LogReader {
     count: watch::Receiver<u32>,
     lanes: u32,
     waiting: VecDeque<FromLog>,
+    /// Nothing was trimmed away from in front of the first record, which did not come yet.
+    is_whole: bool,
     taken: Vec<FromLane>,
     is_over: bool,
 }
@@ -54,13 +56,7 @@ impl LogReader {
         let bounds = offsets::bounds(line, topic, partition, by).await?;
         let mut waiting = VecDeque::new();
         let next = match from {
-            LogStart::Earliest => {
-                // Offsets are counted from 0, and never anew.
-                if bounds.start == 0 {
-                    waiting.push_back(FromLog::Beginning);
-                }
-                bounds.start
-            }
+            LogStart::Earliest => bounds.start,
             LogStart::Last => {
                 let newest = Box::pin(last::last(line, topic, partition, bounds, by)).await?;
                 waiting.extend(newest.map(told));
@@ -82,11 +78,17 @@ impl LogReader {
         if *from == LogStart::Last {
             lane.has_told_end();
         }
-        Ok(Self { lane, count, lanes, waiting, taken: Vec::new(), is_over: false })
+        // Offsets are counted from 0, and never anew.
+        let is_whole = *from == LogStart::Earliest && bounds.start == 0;
+        Ok(Self { lane, count, lanes, waiting, is_whole, taken: Vec::new(), is_over: false })
     }
 
     fn translate(&mut self) {
         for one in self.taken.drain(..) {
+            // Retention may have been faster than the first fetch.
+            if std::mem::take(&mut self.is_whole) && matches!(one, FromLane::Record(_) | FromLane::CaughtUp) {
+                self.waiting.push_back(FromLog::Beginning);
+            }
             match one {
                 FromLane::Record(record) => self.waiting.push_back(told(record)),
                 // What cannot be read is lost to this reader too, and no loss is silent.

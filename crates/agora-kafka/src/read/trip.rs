@@ -32,7 +32,9 @@ pub(super) fn request(trip: &Trip, says_epochs: bool) -> FetchRequest {
             Some(topic) => topic.partitions.push(partition),
             None => {
                 let name = TopicName(StrBytes::from_string(stop.topic.to_string()));
-                topics.push(FetchTopic::default().with_topic(name).with_partitions(vec![partition]));
+                let id = stop.id.unwrap_or_default();
+                let topic = FetchTopic::default().with_topic(name).with_topic_id(id);
+                topics.push(topic.with_partitions(vec![partition]));
             }
         }
     }
@@ -46,7 +48,11 @@ pub(super) fn request(trip: &Trip, says_epochs: bool) -> FetchRequest {
 
 /// What the answer says of a stop; `None`: nothing.
 pub(super) fn of_stop<'a>(answer: &'a FetchResponse, stop: &Stop) -> Option<&'a PartitionData> {
-    let mut topics = answer.responses.iter().filter(|topic| topic.topic.0.as_str() == &*stop.topic);
+    // The answer names topics as the request did: by their ids, or by their names.
+    let mut topics = answer.responses.iter().filter(|topic| match Some(topic.topic_id) {
+        id if id == stop.id => true,
+        _ => topic.topic.0.as_str() == &*stop.topic,
+    });
     topics.find_map(|topic| topic.partitions.iter().find(|one| one.partition_index == stop.partition))
 }
 

@@ -1,7 +1,8 @@
 //! The requests that are ever sent, and the highest version of each.
 //!
-//! The ceilings are what agora was written for and tested with. Those of `Fetch`, `Metadata`, `Produce`, `OffsetCommit`,
-//! `DeleteTopics` and `CreateTopics` are the last that name topics by name alone: Redpanda has no topic ids.
+//! The ceilings are what agora was written for and tested with. Those of `Produce`, `OffsetCommit`, `DeleteTopics` and
+//! `CreateTopics` are the last that name topics by name alone: Redpanda has no topic ids. Where a broker has them, `Fetch`
+//! names topics by id alone: a topic that was deleted and made anew is not read in place of the old one.
 
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::Request;
@@ -12,6 +13,11 @@ pub trait Api: Request<Response: Send + 'static> + Send + Sync + 'static {
     const NAME: &'static str;
     /// The highest version that is asked for.
     const CEILING: i16;
+
+    /// The highest version in which this very request can be said.
+    fn ceiling(&self) -> i16 {
+        Self::CEILING
+    }
 
     /// For how long, in milliseconds, the broker wants no further request on this connection.
     fn throttle_ms(response: &Self::Response) -> i32;
@@ -41,9 +47,8 @@ macro_rules! throttle {
 
 apis! {
     "Produce" ProduceRequest to 9 throttled;
-    "Fetch" FetchRequest to 12 throttled;
     "ListOffsets" ListOffsetsRequest to 7 throttled;
-    "Metadata" MetadataRequest to 9 throttled;
+    "Metadata" MetadataRequest to 10 throttled;
     "OffsetCommit" OffsetCommitRequest to 8 throttled;
     "OffsetFetch" OffsetFetchRequest to 7 throttled;
     "FindCoordinator" FindCoordinatorRequest to 3 throttled;
@@ -67,4 +72,21 @@ apis! {
     "DeleteGroups" DeleteGroupsRequest to 2 throttled;
     "IncrementalAlterConfigs" IncrementalAlterConfigsRequest to 1 throttled;
     "OffsetDelete" OffsetDeleteRequest to 0 throttled;
+}
+
+/// The last version of `Fetch` that names topics by name.
+const FETCH_BY_NAME: i16 = 12;
+
+impl Api for m::FetchRequest {
+    const NAME: &'static str = "Fetch";
+    const CEILING: i16 = 13;
+
+    fn ceiling(&self) -> i16 {
+        let has_ids = self.topics.iter().all(|topic| !topic.topic_id.is_nil());
+        if has_ids { Self::CEILING } else { FETCH_BY_NAME }
+    }
+
+    fn throttle_ms(response: &Self::Response) -> i32 {
+        response.throttle_time_ms
+    }
 }

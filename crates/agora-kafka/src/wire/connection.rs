@@ -63,7 +63,7 @@ impl Connection {
     /// Dropped before the request was sent, it never is; afterwards its answer is dropped when it comes.
     pub async fn call<R: Api>(&self, request: &R, by: Instant) -> Result<R::Response> {
         let told = |error: Error| error.context("broker", &self.broker).context("request", R::NAME);
-        let version = self.versions.of::<R>().map_err(told)?;
+        let version = self.versions.up_to::<R>(request.ceiling()).map_err(told)?;
         let (pending, ticket) = Pending::new(request, version, by).map_err(told)?;
         match timeout_at(by, self.requests.reserve()).await {
             Ok(Ok(permit)) => permit.send(pending),

@@ -8,6 +8,8 @@ mod pending;
 mod reader;
 mod sasl;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod versions;
 mod writer;
 

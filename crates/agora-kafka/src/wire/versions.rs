@@ -31,8 +31,16 @@ impl Versions {
     /// # Errors
     /// `Unsupported`: there is none.
     pub(super) fn of<R: Api>(&self) -> Result<i16> {
+        self.up_to::<R>(R::CEILING)
+    }
+
+    /// The same, where this very request cannot be said in a higher one.
+    ///
+    /// # Errors
+    /// As [`of`](Versions::of).
+    pub(super) fn up_to<R: Api>(&self, ceiling: i16) -> Result<i16> {
         let VersionRange { min, max } = <R as Message>::VERSIONS;
-        let ours = VersionRange { min, max: max.min(R::CEILING) };
+        let ours = VersionRange { min, max: max.min(ceiling) };
         let theirs = self.0.get(&R::KEY);
         let common = theirs.map(|theirs| ours.intersect(theirs)).filter(|common| !common.is_empty());
         common.map(|common| common.max).ok_or_else(|| {
@@ -54,6 +62,7 @@ fn range(range: &VersionRange) -> String {
 mod tests {
     use super::*;
     use kafka_protocol::messages::api_versions_response::ApiVersion;
+    use kafka_protocol::messages::fetch_request::FetchTopic;
     use kafka_protocol::messages::{
         FetchRequest, MetadataRequest, OffsetDeleteRequest, SaslHandshakeRequest,
     };
@@ -68,8 +77,11 @@ mod tests {
     #[test]
     fn the_highest_that_all_have_is_taken() {
         let kafka = versions(&[(1, 4, 18), (3, 0, 13), (17, 0, 1)]);
-        assert_eq!(kafka.of::<FetchRequest>().unwrap(), 12, "below topic ids");
-        assert_eq!(kafka.of::<MetadataRequest>().unwrap(), 9, "below topic ids");
+        assert_eq!(kafka.of::<FetchRequest>().unwrap(), 13, "topic ids");
+        assert_eq!(kafka.up_to::<FetchRequest>(FetchRequest::default().ceiling()).unwrap(), 13, "no topic");
+        let by_name = FetchRequest::default().with_topics(vec![FetchTopic::default()]);
+        assert_eq!(kafka.up_to::<FetchRequest>(by_name.ceiling()).unwrap(), 12);
+        assert_eq!(kafka.of::<MetadataRequest>().unwrap(), 10, "no topics by id alone");
         assert_eq!(kafka.of::<SaslHandshakeRequest>().unwrap(), 1);
         let redpanda = versions(&[(1, 4, 11), (3, 0, 8)]);
         assert_eq!(redpanda.of::<FetchRequest>().unwrap(), 11);
@@ -78,11 +90,11 @@ mod tests {
 
     #[test]
     fn without_a_common_version_both_ranges_are_told() {
-        for (broker, theirs) in [(versions(&[(1, 13, 18)]), "13 to 18"), (versions(&[(1, 0, 3)]), "0 to 3")] {
+        for (broker, theirs) in [(versions(&[(1, 14, 18)]), "14 to 18"), (versions(&[(1, 0, 3)]), "0 to 3")] {
             let error = broker.of::<FetchRequest>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             let text = error.to_string();
-            assert!(text.contains("Fetch") && text.contains("4 to 12") && text.contains(theirs), "{text}");
+            assert!(text.contains("Fetch") && text.contains("4 to 13") && text.contains(theirs), "{text}");
         }
         let error = versions(&[]).of::<OffsetDeleteRequest>().unwrap_err();
         assert!(error.to_string().contains("the broker's: none"), "{error}");

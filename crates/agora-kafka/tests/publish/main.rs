@@ -3,5 +3,6 @@
 
 mod brokers;
 mod faults;
+mod frames;
 mod support;
 mod topics;

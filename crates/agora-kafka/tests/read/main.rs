@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod clients;
+mod faults;
 mod lanes;
 mod logs;
 mod made;

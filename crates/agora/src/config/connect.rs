@@ -7,11 +7,17 @@ use agora_core::{Error, Result};
 
 use super::loaded::Config;
 
-/// Refuses what the settings of topics ask for and this backend, or this version, could not give. `log` says whether
-/// the backend has logs, and `told` what each topic is in the end.
-pub(crate) fn check_topics(config: &Config, told: &BusConfig, backend: &str, log: Support) -> Result<()> {
+/// Refuses what the settings of topics ask for and this backend, or this version, could not give. `log` and
+/// `lanes` say whether the backend has logs, and several lanes of them, and `told` what each topic is in the end.
+pub(crate) fn check_topics(
+    config: &Config,
+    told: &BusConfig,
+    backend: &str,
+    log: Support,
+    lanes: Support,
+) -> Result<()> {
     for (name, topic) in &config.model().topics {
-        if let Some((key, what, instead)) = refused(topic, told.kind_of(name), backend, log) {
+        if let Some((key, what, instead)) = refused(topic, told.kind_of(name), backend, (log, lanes)) {
             let key = format!("topics.\"{name}\".{key}");
             let mut error = Error::unsupported(format!("`{key}` cannot be honoured: {what}"), instead);
             if let Some(origin) = config.origin(&key) {
@@ -28,7 +34,7 @@ fn refused(
     topic: &TopicConfig,
     kind: TopicKind,
     backend: &str,
-    log: Support,
+    (log, lanes): (Support, Support),
 ) -> Option<(&'static str, String, &'static str)> {
     let out = "leave it out";
     if let (Some(TopicKind::Log), Support::No { instead }) = (topic.kind, log) {
@@ -59,11 +65,13 @@ fn refused(
         }
     }
     if topic.lanes.is_some_and(|lanes| lanes > 1) {
-        return Some((
-            "lanes",
-            "a topic of this version has one lane".to_owned(),
-            "set it to 1, or leave it out",
-        ));
+        if kind == TopicKind::Live {
+            let live = "the topic is live: it has one lane".to_owned();
+            return Some(("lanes", live, "set `kind` to \"log\", or leave it out"));
+        }
+        if let Support::No { instead } = lanes {
+            return Some(("lanes", format!("a log of the backend {backend} has one lane"), instead));
+        }
     }
     None
 }

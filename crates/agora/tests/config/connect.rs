@@ -127,8 +127,8 @@ async fn what_a_topic_asks_for_in_vain_is_refused_with_the_reason() {
         ),
         (
             "lanes = 2",
-            "lanes` cannot be honoured: a topic of this version has one lane (from: file agora.toml); set it to 1, or \
-             leave it out",
+            "lanes` cannot be honoured: the topic is live: it has one lane (from: file agora.toml); set `kind` to \"log\", \
+             or leave it out",
         ),
     ] {
         let text = format!("url = \"memory:topics\"\nnode = \"n\"\n[topics.\"a.b\"]\n{setting}\n");

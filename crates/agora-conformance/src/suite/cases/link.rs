@@ -56,6 +56,7 @@ async fn capabilities_agree_with_themselves(stage: Stage) -> Verdict {
         can.group_on_batch != Support::Yes || can.group == Support::Yes,
         "groups on batches, and no groups"
     );
+    ensure!(can.lanes != Support::Yes || can.log == Support::Yes, "lanes, and no logs that could have them");
     ensure!(can.live == Support::Yes || can.log == Support::Yes, "neither live topics nor logs");
     Ok(())
 }

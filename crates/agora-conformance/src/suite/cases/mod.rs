@@ -7,6 +7,7 @@ mod cursors;
 mod group;
 mod hostile;
 mod jobs;
+mod lanes;
 mod limits;
 mod link;
 mod live;
@@ -23,6 +24,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         live::CASES,
         limits::CASES,
         log::CASES,
+        lanes::CASES,
         cursors::CASES,
         group::CASES,
         admin::CASES,
