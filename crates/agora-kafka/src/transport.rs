@@ -30,6 +30,9 @@ use crate::topics;
 
 /// The largest batch of a broker that says nothing else, in bytes (`message.max.bytes` of Kafka).
 const BATCH_BYTES_MAX: usize = (1 << 20) + 12;
+/// What to do for groups on a topic whose messages hold many events: Kafka keeps one number for a lane, not one for an event.
+const EACH: &str = "set the topic's `framing` to \"each\"";
+
 /// agora's transport over Apache Kafka and Redpanda.
 ///
 /// Dropping it ends the connections; [`Transport::close`] waits until what was handed over is decided.
@@ -114,7 +117,7 @@ fn capabilities(bytes_max: usize) -> Capabilities {
         live: Support::Yes,
         log: Support::Yes,
         group: Support::Yes,
-        group_on_batch: Support::No { instead: "set the topic's `framing` to \"each\"" },
+        group_on_batch: Support::No { instead: EACH },
         lanes: Support::Yes,
         group_order: GroupOrder::Lane,
         cursors: Support::Yes,
@@ -174,6 +177,10 @@ impl Transport for KafkaTransport {
 
     async fn join_group(&self, topic: &TopicName, spec: &GroupSpec) -> Result<Box<dyn GroupInbox>> {
         let joining = async {
+            if self.shared.opened(topic).is_some_and(|opened| opened.has_frames) {
+                return Err(Error::unsupported("no groups on a topic whose messages hold many events", EACH)
+                    .backend(BACKEND));
+            }
             let entry = Entry {
                 group: names::group_id(&self.shared.cluster, &spec.name),
                 topic: self.shared.name_of(topic)?,
