@@ -354,11 +354,12 @@ impl Operator {
     }
 }
 
-fn described(member: &Member) -> GroupMember {
+fn described(member: &Member, topic: &str) -> GroupMember {
     let mut told = GroupMember::new(member.id.clone());
-    // Members of agora say who they are by their instance, where they have one.
+    // A member of agora that keeps its place by a name has that of its node before the topic.
     let instance = member.instance.as_deref().filter(|_| member.client == CLIENT_ID);
-    told.node = instance.and_then(|name| NodeName::new(name).ok());
+    let node = instance.and_then(|instance| instance.strip_suffix(topic)?.strip_suffix('.'));
+    told.node = node.and_then(|name| NodeName::new(name).ok());
     told.host = Some(member.host.clone()).filter(|host| !host.is_empty());
     told.lanes = member.partitions.iter().map(|index| lane(*index)).collect();
     told
@@ -433,7 +434,8 @@ impl Admin for Operator {
         let (_, standing) = standing.map_err(|error| error.operation("describe group"))?;
         let mut told = GroupDescription::new(group.clone());
         told.state = Some(standing.group.state).filter(|state| !state.is_empty());
-        told.members = standing.group.members.iter().filter(|member| member.reads).map(described).collect();
+        let readers = standing.group.members.iter().filter(|member| member.reads);
+        told.members = readers.map(|member| described(member, &standing.topic.name)).collect();
         told.lanes = standing
             .lanes
             .iter()
