@@ -11,7 +11,8 @@ const BINARY: &str = "conformance";
 /// Exits with 0 where all is well, 1 where something failed, and 2 where an argument is wrong.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run on this backend only: memory, memory-lanes, memory-peers, zenoh, redis, redis-cluster, valkey;
+    /// Run on this backend only: memory, memory-lanes, memory-peers, zenoh, nats, redis, redis-cluster, valkey, kafka,
+    /// kafka-cluster;
     /// by default all
     #[arg(long, value_name = "B")]
     backend: Option<String>,

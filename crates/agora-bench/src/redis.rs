@@ -60,7 +60,7 @@ impl Backend for Redis {
 
     async fn transport(&self) -> RedisTransport {
         let mut config = config::Redis::default();
-        config.urls = vec![SecretUrl::new(&self.0.url())];
+        config.urls = vec![SecretUrl::new(self.0.url())];
         RedisTransport::connect(&config, &bus::cluster(), PATIENCE).await.unwrap()
     }
 

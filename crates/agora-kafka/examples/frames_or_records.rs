@@ -1,5 +1,6 @@
 //! The two writers against each other, on one broker, in turns: the same frames through rskafka and through the idempotent
 //! producer. `cargo run --release -p agora-kafka --example frames_or_records`.
+#![allow(clippy::print_stdout, reason = "a program that prints what it measured")]
 
 use std::error::Error;
 use std::time::Duration;

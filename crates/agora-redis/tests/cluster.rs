@@ -131,7 +131,7 @@ async fn a_log_whose_slot_is_on_its_way_is_used_where_it_is() {
     let log = topic("on.its.way");
     open_log(&transport, &log).await;
     send(&transport, &log, [1]).await;
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 3).await, ["beginning", "1", "end"]);
     let slot = Moving::begin(&servers, &names().stream(&log)).await;
     // Its keys are there still.
@@ -146,7 +146,7 @@ async fn a_log_whose_slot_is_on_its_way_is_used_where_it_is() {
     let (fence, _) = cursors.take(&log, "reader").await.unwrap();
     cursors.save(&log, "reader", fence, b"here").await.unwrap();
     assert_eq!(tell(&mut *reader, 1).await, ["interrupted"]);
-    let mut reader = transport.open_log(&log, LogStart::Earliest).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 7).await, ["beginning", "1", "2", "3", "4", "5", "end"]);
     let spec = GroupSpec {
         name: agora_core::id::GroupName::new("workers").unwrap(),

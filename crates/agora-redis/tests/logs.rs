@@ -100,7 +100,7 @@ async fn a_log_that_is_deleted_while_it_is_used_comes_back_as_it_was() {
             1 => &["beginning", "1", "2", "3", "end"],
             _ => &["beginning", "end"],
         };
-        let mut reader = transport.open_log(&topic, LogStart::Earliest).await.unwrap();
+        let mut reader = transport.open_log(&topic, 0, LogStart::Earliest).await.unwrap();
         assert_eq!(tell(&mut *reader, due.len()).await, due, "{round}");
     }
     // Somebody else has made another log of it: it is not written to as if nothing had been.
@@ -137,17 +137,17 @@ async fn a_place_without_its_record_is_told_with_the_reason() {
         let last = last_of(&transport, &topic).await;
         ask(server.port(), &["EVAL", script, "1", &stream]).await.unwrap();
         ask(server.port(), &["XADD", &stream, "*", "payload", "8"]).await.unwrap();
-        let mut reader = transport.open_log(&topic, LogStart::At(last)).await.unwrap();
+        let mut reader = transport.open_log(&topic, 0, LogStart::At(last)).await.unwrap();
         assert_eq!(tell(&mut *reader, due.len()).await, due, "{script}");
     }
     let last = last_of(&transport, &topic).await;
     ask(server.port(), &["XTRIM", &stream, "MAXLEN", "=", "0"]).await.unwrap();
-    let mut reader = transport.open_log(&topic, LogStart::At(last)).await.unwrap();
+    let mut reader = transport.open_log(&topic, 0, LogStart::At(last)).await.unwrap();
     assert_eq!(tell(&mut *reader, 2).await, ["trimmed", "end"], "nothing is left that could show it");
 }
 
 async fn last_of(transport: &dyn Transport, topic: &agora_core::id::TopicName) -> Position {
-    let mut reader = transport.open_log(topic, LogStart::Last).await.unwrap();
+    let mut reader = transport.open_log(topic, 0, LogStart::Last).await.unwrap();
     let mut into = Vec::new();
     soon("the last record", reader.recv(1, &mut into)).await.unwrap();
     let [FromLog::Record { at, .. }, ..] = into[..] else { panic!("{into:?}") };

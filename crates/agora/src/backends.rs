@@ -44,10 +44,7 @@ pub(crate) async fn connect(
         Backend::Zenoh => zenoh(config, told, wait).await,
         Backend::Nats => nats(config, told, wait).await,
         Backend::Redis => redis(config, told, wait).await,
-        Backend::Kafka => Err(Error::unsupported(
-            "this version has no backend kafka: its configuration is understood, and nothing can be connected",
-            "the backends of this version are nats, redis, zenoh (each with the feature of its name) and memory",
-        )),
+        Backend::Kafka => kafka(config, told, wait).await,
         _ => Err(Error::unsupported(
             "a backend that is not known here",
             "use a newer version of the crate `agora`",
@@ -77,6 +74,9 @@ macro_rules! backend {
 backend!(zenoh, "zenoh", config, told, wait => {
     let zenoh = crate::config::zenoh(&config.model().zenoh)?;
     agora_zenoh::ZenohTransport::connect(&zenoh, &told.cluster, wait).await?
+});
+backend!(kafka, "kafka", config, told, wait => {
+    agora_kafka::KafkaTransport::connect(&config.model().kafka, &told.cluster, wait).await?
 });
 backend!(nats, "nats", config, told, wait => {
     agora_nats::NatsTransport::connect(&config.model().nats, &told.cluster, wait).await?

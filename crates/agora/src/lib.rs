@@ -40,6 +40,8 @@ pub use agora_core as core;
 pub use serde;
 
 /// The transport over NATS: live topics on the core, logs and groups on JetStream.
+#[cfg(feature = "kafka")]
+pub use agora_kafka as kafka;
 #[cfg(feature = "nats")]
 pub use agora_nats as nats;
 /// The transport over Redis and Valkey: pub/sub for live topics, streams for logs and groups.

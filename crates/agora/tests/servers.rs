@@ -1,6 +1,7 @@
 //! The same service over each backend that has servers, by its URL alone: live, log, durable, group, dead letter.
-//! `AGORA_NATS_URL` and `AGORA_REDIS_URL` name servers to do it on; without them each test starts its own.
-#![cfg(any(feature = "nats", feature = "redis"))]
+//! `AGORA_KAFKA_URL`, `AGORA_NATS_URL` and `AGORA_REDIS_URL` name servers to do it on; without them each test starts its
+//! own.
+#![cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::time::Duration;
@@ -27,7 +28,9 @@ impl Event for OrderPlaced {
 }
 
 async fn join(url: &str, cluster: &str, node: &str) -> Bus {
-    let orders = TopicSettings::LOG.framing(Framing::Each);
+    let mut orders = TopicSettings::LOG.framing(Framing::Each);
+    // Orders of several keys are compared in their order, which only one lane keeps.
+    orders.lanes = Some(1);
     let bus = Bus::builder().url(url).cluster(cluster).node(node).topic("shop.orders", orders);
     let bus = bus.connect().await.unwrap();
     bus.ready(WAIT).await.unwrap();
@@ -106,6 +109,13 @@ async fn serve(url: &str) {
     a.close(WAIT).await.unwrap();
     b.close(WAIT).await.unwrap();
     working.await.unwrap().unwrap();
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn over_kafka() {
+    let server = agora_testbed::Endpoint::kafka().await.unwrap();
+    serve(server.url()).await;
 }
 
 #[cfg(feature = "nats")]

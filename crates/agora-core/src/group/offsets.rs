@@ -62,7 +62,7 @@ impl Offsets {
     }
 
     /// The records that were given at the commit or behind it, in order, and whether they are done.
-    pub fn given(&self) -> impl Iterator<Item = (u64, bool)> {
+    pub fn given(&self) -> impl Iterator<Item = (u64, bool)> + Clone {
         self.given.iter().copied()
     }
 

@@ -70,8 +70,7 @@ impl State {
         let trimmed = matches!(from, LogStart::At(position) if position.0 < u128::from(first));
         let beginning = *from == LogStart::Earliest && first == 0 && log.era == 0;
         let (era, caught_up, interrupted) = (log.era, false, false);
-        let reading =
-            Reading { key, lane, next, era, caught_up, beginning, anchor, trimmed, interrupted };
+        let reading = Reading { key, lane, next, era, caught_up, beginning, anchor, trimmed, interrupted };
         let changed = self.logs.changed.clone();
         Ok(MemoryLogInbox { shared, endpoint: of, changed, reading })
     }

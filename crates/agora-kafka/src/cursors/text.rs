@@ -56,10 +56,10 @@ pub(super) fn join<'a>(texts: impl Iterator<Item = &'a str>) -> Found {
         if *save.get_or_insert(read.save) != read.save {
             return Found::Foreign;
         }
-        if let Some((index, of, bytes)) = read.bytes {
-            if *count.get_or_insert(of) != of || parts.insert(index, bytes).is_some() {
-                return Found::Foreign;
-            }
+        if let Some((index, of, bytes)) = read.bytes
+            && (*count.get_or_insert(of) != of || parts.insert(index, bytes).is_some())
+        {
+            return Found::Foreign;
         }
     }
     if save.is_none() {

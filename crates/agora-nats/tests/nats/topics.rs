@@ -113,7 +113,7 @@ async fn retention_that_overtakes_a_reader_is_told() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Whoever has read one of them, and comes back, learns that the log goes on.
-    let mut later = transport.open_log(&spec.name, LogStart::At(Position(5))).await.unwrap();
+    let mut later = transport.open_log(&spec.name, 0, LogStart::At(Position(5))).await.unwrap();
     assert!(matches!(read(&mut *later).await[..], [FromLog::Trimmed, FromLog::CaughtUp]));
     publish(&transport, &spec.name, vec![numbered(11)]).await.unwrap();
     let mut told = false;

@@ -67,11 +67,7 @@ cases! { "log":
 }
 
 /// A node with a log that holds these numbers.
-async fn stored(
-    stage: &Stage,
-    topic: &str,
-    numbers: u64,
-) -> Result<(Node, agora_core::id::TopicName), Fault> {
+async fn stored(stage: &Stage, topic: &str, numbers: u64) -> Result<(Node, TopicName), Fault> {
     let (node, topic) = (stage.node("a").await?, stage.topic(topic)?);
     node.open_a_log(&topic).await?;
     node.count(&topic, 1..=numbers).await?;
@@ -383,10 +379,7 @@ async fn trimmed_is_told(stage: Stage) -> Verdict {
     stage.subject().trim(stage.cluster(), &topic, 0).await?;
     let mut reader = a.read(&topic, LogStart::At(records[9].at)).await?;
     let first = reader.soon().await?;
-    ensure!(
-        matches!(first, FromLog::Trimmed),
-        "nothing is left of the log, and it begins with {first:?}"
-    );
+    ensure!(matches!(first, FromLog::Trimmed), "nothing is left of the log, and it begins with {first:?}");
     same("records of a log that was emptied", reader.caught_up().await?.len(), 0)
 }
 

@@ -60,7 +60,7 @@ async fn a_log_is_described() {
     let described = admin.describe_topic(&topic()).await.unwrap();
     assert_eq!(described.settings, TopicSettings::LOG);
     let start = SpaceConfig::default().wall_clock_start;
-    let lane = described.lanes[0];
+    let lane = &described.lanes[0];
     assert_eq!((described.lanes.len(), lane.records, lane.bytes), (1, 2, Some(5)));
     assert_eq!(lane.first, Some((Position(1), Some(start))));
     assert_eq!(lane.last, Some((Position(2), Some(start + LEASE))));

@@ -55,11 +55,11 @@ async fn a_place_that_retention_has_taken_is_told() {
     tokio::time::advance(HOUR).await;
     let place = Position(0);
     assert_eq!(
-        read(&mut a.open_log(&topic(), LogStart::At(place)).await.unwrap()).await,
+        read(&mut a.open_log(&topic(), 0, LogStart::At(place)).await.unwrap()).await,
         ["trimmed", "caught up"]
     );
     publish_keyed(&a, &["2"]).await;
-    let mut later = a.open_log(&topic(), LogStart::At(place)).await.unwrap();
+    let mut later = a.open_log(&topic(), 0, LogStart::At(place)).await.unwrap();
     assert_eq!(read(&mut later).await, ["trimmed", "2", "caught up"]);
 }
 
