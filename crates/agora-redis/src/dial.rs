@@ -132,8 +132,10 @@ impl Dialer {
         let is_cut_off = failure.error.kind() == ErrorKind::Unreachable
             && !failure.error.to_string().contains("nothing listens there");
         if !is_tls && !is_silent && is_cut_off {
-            let help = "does the server speak TLS on this port? then write `rediss://` in `redis.urls`";
-            return Failure { error: failure.error.help(help), ..failure };
+            let what = "the server hung up before it had answered: it may take nothing but TLS on this port";
+            let error = error(ErrorKind::Unreachable, what)
+                .help("does it speak TLS on this port? then write `rediss://` in `redis.urls`");
+            return Failure { error: error.source(failure.error), ..failure };
         }
         if !is_tls || !is_silent {
             return failure;
