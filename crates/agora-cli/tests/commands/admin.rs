@@ -126,7 +126,7 @@ async fn what_a_backend_cannot_set_up_is_refused_and_nothing_to_change_is_an_err
     let space = space();
     let set = World::over(&space).run(&["topics", "create", "orders", "--set", "a=b", "--json"]).await;
     let refused = error(&set.assert_code(4));
-    assert!(refused["context"].to_string().contains("setting"), "{refused}");
+    assert!(refused["message"].to_string().contains("setting: a"), "{refused}");
     assert_eq!(json(&space, &["topics", "list"]).await.len(), 0, "it was not made without the setting");
     lines(&space, &["topics", "create", "orders"]).await;
     for args in [&["--retention", "1h"][..], &["--lanes", "8", "--unset", "a"]] {

@@ -20,6 +20,8 @@ use crate::transport::{CursorStore, Fence, Position};
 pub(crate) struct Place {
     lanes: Mutex<Lanes>,
     moved: Notify,
+    /// Held while the place is saved: an older one that is on its way must not arrive behind a newer one.
+    saving: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +86,7 @@ pub(crate) struct Durable {
 impl Durable {
     /// Saves where each topic stands.
     pub(crate) async fn save(&self, store: &dyn CursorStore, place: &Place) -> Result<()> {
+        let _turn = place.saving.lock().await;
         for (topic, fence) in &self.topics {
             let Some((cursor, places)) = place.cursor_of(topic) else { continue };
             store.save_at(topic, &self.name, *fence, &cursor.to_bytes()?, &places).await?;
@@ -133,4 +136,59 @@ pub(crate) fn not_of(topic: &TopicName) -> Error {
     Error::new(ErrorKind::Config, "the cursor is not one of this topic, or of another cluster")
         .context("topic", topic)
         .help("take the cursor that a subscription to this topic gave; or begin at `earliest` or `live`")
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::log::{Low, Mark, Print};
+
+    /// A backend whose first answer comes late: what is asked first arrives last, if it is not waited for.
+    #[derive(Default)]
+    struct Late {
+        first: Mutex<bool>,
+        go: Notify,
+        saved: Mutex<Vec<u8>>,
+    }
+
+    #[async_trait]
+    impl CursorStore for Late {
+        async fn take(&self, _: &TopicName, _: &str) -> Result<(Fence, Option<Vec<u8>>)> {
+            Ok((Fence(1), None))
+        }
+
+        async fn save(&self, _: &TopicName, _: &str, _: Fence, cursor: &[u8]) -> Result<()> {
+            if !std::mem::replace(&mut *lock(&self.first), true) {
+                self.go.notified().await;
+            }
+            *lock(&self.saved) = cursor.to_vec();
+            Ok(())
+        }
+    }
+
+    fn standing_at(at: u128) -> LaneCursor {
+        let print = Print { node: 1, incarnation: 1, seq: 1, crc: 1, stamp: 1 };
+        let low = Low { before: None, at: Some(Mark { at, print }) };
+        LaneCursor { low, ..LaneCursor::default() }
+    }
+
+    #[tokio::test]
+    async fn an_older_place_never_arrives_behind_a_newer_one() {
+        let (store, place, topic) = (Late::default(), Place::default(), TopicName::new("t").unwrap());
+        let durable = Durable { name: "d".into(), topics: vec![(topic.clone(), Fence(1))] };
+        place.know(StreamId(1), &topic, 0);
+        place.begin(StreamId(1), standing_at(1));
+        let mut older = Box::pin(durable.save(&store, &place));
+        assert!(futures_util::poll!(&mut older).is_pending());
+        place.begin(StreamId(1), standing_at(2));
+        let mut newer = Box::pin(durable.save(&store, &place));
+        let _ = futures_util::poll!(&mut newer);
+        store.go.notify_one();
+        older.await.unwrap();
+        newer.await.unwrap();
+        let saved = Cursor::from_bytes(&lock(&store.saved)).unwrap();
+        assert_eq!(saved.lane(StreamId(1)), Some(&standing_at(2)));
+    }
 }

@@ -7,8 +7,8 @@
 //!                 reading -+  +-- commit ---> lead: assign, protocol
 //! ```
 //!
-//! [`member`] is the life of a member, [`lane`] what it knows of a lane, [`notes`] what stands beside a commit,
-//! [`assign`] and [`protocol`] what members share with those of other clients: all of them pure. [`task`] has the time
+//! `member` is the life of a member, `lane` what it knows of a lane, `notes` what stands beside a commit,
+//! `assign` and `protocol` what members share with those of other clients: all of them pure. `task` has the time
 //! and the connections.
 //!
 //! **Settling.** An ack is answered when it is committed. Kafka keeps one number for a lane; what is done behind a hole

@@ -19,7 +19,7 @@
 //! whether the log is still the same one can find out; a member of a group need not. After [`FromLane::Rewound`] nothing
 //! comes: look at [`offsets::bounds`] and open it anew.
 //!
-//! Two connections to each broker serve all lanes, however many: [`desk`] says how.
+//! Two connections to each broker serve all lanes, however many: `desk` says how.
 
 mod batch;
 mod codec;

@@ -49,20 +49,6 @@ async fn a_url_in_code_replaces_that_of_the_file() {
     assert_eq!(bus.capabilities().backend, "memory");
 }
 
-#[tokio::test]
-async fn a_backend_that_this_version_does_not_have_is_understood_and_refused() {
-    for url in ["kafka://a:9092", "kafka+tls://a:9093?user=u&password_file=f"] {
-        let error = Bus::connect(url).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
-        assert_eq!(
-            format!("{error:#}"),
-            "connect: this version has no backend kafka: its configuration is understood, and nothing can be \
-             connected; the backends of this version are nats, redis, zenoh (each with the feature of its name) and \
-             memory"
-        );
-    }
-}
-
 /// Whether or not a backend is there.
 #[tokio::test]
 async fn what_is_wrong_with_a_url_is_said_first() {
@@ -87,6 +73,8 @@ async fn a_backend_that_was_not_compiled_in_names_its_feature() {
     let without: &[(&str, &str)] = &[
         #[cfg(not(feature = "nats"))]
         ("nats", "nats://a"),
+        #[cfg(not(feature = "kafka"))]
+        ("kafka", "kafka://a"),
         #[cfg(not(feature = "redis"))]
         ("redis", "redis://a"),
         #[cfg(not(feature = "zenoh"))]
