@@ -95,6 +95,10 @@ pub(crate) async fn run(
         TopicsCommand::Alter(alter) => {
             let topic = TopicName::new(&alter.topic)?;
             let change = change(alter);
+            if change.retention.is_none() && change.lanes.is_none() && change.own.is_empty() {
+                let nothing = agora::Error::new(ErrorKind::Config, "nothing is to be changed");
+                return Err(nothing.help("say what: --retention, --lanes, --set or --unset").into());
+            }
             with_admin(global, interrupt, output.broken(), async |bus: &Bus| {
                 Ok(bus.admin()?.alter_topic(&topic, &change).await?)
             })
