@@ -65,10 +65,14 @@ impl SmallDisk {
         command
     }
 
-    /// A file on it, as it is seen from here.
-    fn filling(&self) -> PathBuf {
+    /// Where it is, as it is seen from here.
+    pub(crate) fn seen(&self) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
-        root.join(self.at.strip_prefix("/").unwrap_or(&self.at)).join("filling")
+        root.join(self.at.strip_prefix("/").unwrap_or(&self.at))
+    }
+
+    fn filling(&self) -> PathBuf {
+        self.seen().join("filling")
     }
 
     /// Fills it up: nothing more can be written.

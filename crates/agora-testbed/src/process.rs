@@ -85,22 +85,13 @@ impl Process {
         disk_bytes: Option<u64>,
         args: impl FnOnce(&Path) -> Result<Vec<String>>,
     ) -> Result<Self> {
-        let mut process = Self::new_on(found, port, hello, disk_bytes, args)?;
+        let mut process = Self::new(found, port, hello, disk_bytes, args)?;
         process.begin().await?;
         Ok(process)
     }
 
-    /// A server that is not started yet.
+    /// The same, not started yet.
     pub(crate) fn new(
-        found: Found,
-        port: u16,
-        hello: Hello,
-        args: impl FnOnce(&Path) -> Result<Vec<String>>,
-    ) -> Result<Self> {
-        Self::new_on(found, port, hello, None, args)
-    }
-
-    fn new_on(
         found: Found,
         port: u16,
         hello: Hello,
@@ -128,6 +119,16 @@ impl Process {
     /// The number of its process; `None` while it is down.
     pub fn id(&self) -> Option<u32> {
         self.running.as_ref().map(|running| running.child.id())
+    }
+
+    /// Is it there? One that has ended by itself is not.
+    pub fn runs(&mut self) -> bool {
+        if let Some(running) = &mut self.running
+            && let Ok(Some(_)) = running.child.try_wait()
+        {
+            self.running = None;
+        }
+        self.running.is_some()
     }
 
     /// The end of what it has logged.
@@ -273,7 +274,7 @@ impl Process {
         self.disk()?.make_room()
     }
 
-    fn disk(&self) -> Result<&SmallDisk> {
+    pub(crate) fn disk(&self) -> Result<&SmallDisk> {
         self.disk.as_ref().ok_or_else(|| self.failure("has no file system of its own"))
     }
 

@@ -53,10 +53,24 @@ pub(super) struct Metadata {
     pub(super) topics: Vec<KafkaTopic>,
 }
 
-/// What a broker knows of itself and the others, and of a topic where one is named.
-pub(super) async fn metadata(port: u16, topic: Option<&str>) -> Result<Metadata> {
+/// Of which topics a broker is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    None,
+    One(&'a str),
+    /// The brokers' own included.
+    All,
+}
+
+/// What a broker knows of itself and the others, and of topics.
+pub(super) async fn metadata(port: u16, of: Of<'_>) -> Result<Metadata> {
     let mut say = Say::default();
-    say.list(topic.into_iter(), Say::text);
+    match of {
+        Of::None => say.list(std::iter::empty(), Say::text),
+        Of::One(topic) => say.list(std::iter::once(topic), Say::text),
+        // No list is another thing than an empty one.
+        Of::All => say.i32(-1),
+    }
     let mut answer = request(port, METADATA, say).await?;
     let brokers = answer.list(|broker| {
         let id = broker.node()?;

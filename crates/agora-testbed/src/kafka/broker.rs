@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use super::ask::{self, KafkaTopic};
+use super::ask::{self, KafkaTopic, Of};
 use super::{KafkaPapers, KafkaSetup, KafkaVersion};
 use crate::failure::{Failure, Result};
 use crate::process::Process;
@@ -124,12 +124,17 @@ impl KafkaBroker {
         format!("kafka://127.0.0.1:{}", self.proxies[link].port())
     }
 
+    /// The proxies of its links, in their order, for who deals with them apart from the broker. It has none then.
+    pub fn take_proxies(&mut self) -> Vec<Proxy> {
+        std::mem::take(&mut self.proxies)
+    }
+
     /// The nodes that serve, as this broker knows, itself included.
     ///
     /// # Errors
     /// Where it does not answer.
     pub async fn serving(&self) -> Result<Vec<usize>> {
-        let mut brokers = ask::metadata(self.port(), None).await?.brokers;
+        let mut brokers = ask::metadata(self.port(), Of::None).await?.brokers;
         brokers.sort_unstable();
         Ok(brokers)
     }
@@ -147,12 +152,20 @@ impl KafkaBroker {
         .await
     }
 
+    /// What this broker knows of every topic, the brokers' own included.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn topics(&self) -> Result<Vec<KafkaTopic>> {
+        Ok(ask::metadata(self.port(), Of::All).await?.topics)
+    }
+
     /// What this broker knows of a topic.
     ///
     /// # Errors
     /// Where it does not answer, or there is no such topic.
     pub async fn topic(&self, name: &str) -> Result<KafkaTopic> {
-        let metadata = ask::metadata(self.port(), Some(name)).await?;
+        let metadata = ask::metadata(self.port(), Of::One(name)).await?;
         let found = metadata.topics.into_iter().find(|topic| topic.name == name);
         found.ok_or_else(|| Failure::new(format!("there is no topic {name}")))
     }

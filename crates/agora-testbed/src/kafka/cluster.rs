@@ -100,13 +100,29 @@ impl KafkaCluster {
     /// # Errors
     /// Where that takes too long.
     pub async fn in_sync(&self, topic: &str) -> Result {
-        let is_whole = |partition: &KafkaPartition| {
-            partition.leader.is_some() && partition.in_sync.len() == partition.replicas.len()
-        };
         for (_, node) in self.running() {
             wait::until("every replica is in sync", || async {
                 let topic = node.topic(topic).await?;
                 Ok(topic.partitions.iter().all(is_whole).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The same of every topic, the brokers' own included: any one node may fail now, and nothing stands still for long.
+    ///
+    /// # Errors
+    /// As [`in_sync`](Self::in_sync).
+    pub async fn whole(&self) -> Result {
+        for (_, node) in self.running() {
+            wait::until("every replica of every topic is in sync", || async {
+                let topics = node.topics().await?;
+                let mut short = topics.iter().filter(|topic| !topic.partitions.iter().all(is_whole));
+                match short.next() {
+                    None => Ok(Some(())),
+                    Some(topic) => Err(Failure::new(format!("{} is short", topic.name))),
+                }
             })
             .await?;
         }
@@ -177,7 +193,7 @@ impl KafkaCluster {
     /// Where nobody does in time.
     pub async fn coordinator_of(&self, group: &str) -> Result<usize> {
         wait::until("a group has a coordinator", || async {
-            self.running_one(async |port| ask::coordinator(port, group).await).await
+            self.running_one(|port| ask::coordinator(port, group)).await
         })
         .await
     }
@@ -187,14 +203,15 @@ impl KafkaCluster {
     /// # Errors
     /// Where there is none in time.
     pub async fn controller(&self) -> Result<usize> {
-        wait::until("there is an active controller", || async {
-            self.running_one(async |port| ask::controller(port).await).await
-        })
-        .await
+        wait::until("there is an active controller", || async { self.running_one(ask::controller).await })
+            .await
     }
 
     /// The node that the first node to answer names, where that runs: whoever was killed is named for a while yet.
-    async fn running_one(&self, ask: impl AsyncFn(u16) -> Result<Option<usize>>) -> Result<Option<usize>> {
+    async fn running_one<F>(&self, ask: impl Fn(u16) -> F) -> Result<Option<usize>>
+    where
+        F: Future<Output = Result<Option<usize>>>,
+    {
         let mut last = Failure::new("no node runs");
         for (_, node) in self.running() {
             match ask(node.port()).await {
@@ -210,4 +227,8 @@ impl KafkaCluster {
     fn running(&self) -> impl Iterator<Item = (usize, &KafkaBroker)> {
         self.nodes.iter().enumerate().filter(|(_, node)| node.id().is_some())
     }
+}
+
+fn is_whole(partition: &KafkaPartition) -> bool {
+    partition.leader.is_some() && partition.in_sync.len() == partition.replicas.len()
 }

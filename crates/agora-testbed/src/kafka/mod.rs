@@ -41,6 +41,9 @@ pub(crate) const HELLO: Hello = Hello {
     hear: |answer| answer.get(4..8) == Some(b"\0\0\0\x07") && answer.get(8..12).is_some_and(|n| n != [0; 4]),
 };
 
+/// Where a node stores, beneath its data or on a file system of its own.
+const LOG: &str = "log";
+
 /// Options of Java for every program of Kafka: small, and quick to start.
 pub(crate) const JAVA: [&str; 10] = [
     "-Xmx400m",
@@ -67,7 +70,7 @@ fn arguments(
     more: &BTreeMap<String, String>,
 ) -> Result<Vec<String>> {
     let ready = Ready::of(found)?;
-    ready.format(node.id, data)?;
+    ready.format(node.id, &data.join(LOG))?;
     let file = data.join("server.properties");
     std::fs::write(&file, settings::properties(node, data, more)).doing("write a configuration")?;
     let java = JAVA.iter().filter(|option| !(for_speed && option.starts_with("-XX:Tiered")));
@@ -79,8 +82,7 @@ fn arguments(
 /// A broker for people, on this port: what `cargo xtask services` starts. Topics are made by being named, as clients of
 /// Kafka expect.
 pub(crate) fn service(found: &Found, data: &Path, port: u16) -> Result<Vec<String>> {
-    let node =
-        Node { id: 0, port, controllers: vec![crate::ports::free_port()?], secured: None, links: Vec::new() };
+    let node = Node::new(0, port, vec![crate::ports::free_port()?]);
     let more = BTreeMap::from([("auto.create.topics.enable".to_owned(), "true".to_owned())]);
     arguments(found, data, &node, false, &more)
 }

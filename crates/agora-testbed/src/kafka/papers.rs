@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 
 use super::PASSWORD;
 use crate::cache;
@@ -20,8 +20,11 @@ impl KafkaPapers {
         let own = authority("the authority of tests")?;
         papers.write("ca.pem", &own.pem())?;
         papers.write("other-ca.pem", &authority("an authority of nobody")?.pem())?;
-        for (who, hosts) in [("broker", &["localhost", "127.0.0.1"][..]), ("client", &["client"])] {
-            let (certificate, key) = signed(who, hosts, &own)?;
+        let here = &["localhost", "127.0.0.1"][..];
+        for (who, hosts, is_expired) in
+            [("broker", here, false), ("client", &["client"], false), ("expired", here, true)]
+        {
+            let (certificate, key) = signed(who, hosts, is_expired, &own)?;
             papers.write(&format!("{who}.pem"), &certificate)?;
             papers.write(&format!("{who}.key"), &key)?;
             // Kafka reads the key and the chain from one file.
@@ -60,6 +63,16 @@ impl KafkaPapers {
         self.path("client.key")
     }
 
+    /// One of the same authority that held until the end of 2024.
+    pub fn expired_certificate(&self) -> PathBuf {
+        self.path("expired.pem")
+    }
+
+    /// The key of that certificate.
+    pub fn expired_key(&self) -> PathBuf {
+        self.path("expired.key")
+    }
+
     /// A file whose only line is [`PASSWORD`].
     pub fn password_file(&self) -> PathBuf {
         self.path("password")
@@ -70,9 +83,9 @@ impl KafkaPapers {
         self.path("client-store.pem")
     }
 
-    /// The same of a broker.
-    pub(super) fn broker_store(&self) -> PathBuf {
-        self.path("broker-store.pem")
+    /// The same of a broker, or of one whose certificate does not hold any more.
+    pub(super) fn broker_store(&self, is_expired: bool) -> PathBuf {
+        self.path(if is_expired { "expired-store.pem" } else { "broker-store.pem" })
     }
 }
 
@@ -89,13 +102,21 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(failed)?).map_err(failed)
 }
 
-/// A certificate and its key.
-fn signed(name: &str, hosts: &[&str], by: &CertifiedIssuer<'static, KeyPair>) -> Result<(String, String)> {
+/// A certificate and its key. One that has expired held until the end of 2024.
+fn signed(
+    name: &str,
+    hosts: &[&str],
+    is_expired: bool,
+    by: &CertifiedIssuer<'static, KeyPair>,
+) -> Result<(String, String)> {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut params = CertificateParams::new(hosts).map_err(failed)?;
     params.distinguished_name.push(DnType::CommonName, name);
     // Without it, some clients take the certificate for one that may sign others, and refuse it.
     params.is_ca = IsCa::ExplicitNoCa;
+    if is_expired {
+        (params.not_before, params.not_after) = (date_time_ymd(2024, 1, 1), date_time_ymd(2025, 1, 1));
+    }
     let key = KeyPair::generate().map_err(failed)?;
     let certificate = params.signed_by(&key, by).map_err(failed)?;
     Ok((certificate.pem(), key.serialize_pem()))

@@ -51,8 +51,8 @@ impl Ready {
     }
 
     /// Formats the data of a node, unless there is some: a directory that gets another identity loses its partitions.
-    pub(super) fn format(&self, node: usize, data: &Path) -> Result {
-        format(&self.0.join(CHECKPOINT), node, data)
+    pub(super) fn format(&self, node: usize, log: &Path) -> Result {
+        format(&self.0.join(CHECKPOINT), node, log)
     }
 }
 
@@ -60,7 +60,7 @@ fn make(found: &Found, into: &Path) -> Result {
     let scratch = into.join("scratch");
     std::fs::create_dir_all(&scratch).doing("make a directory")?;
     let port = free_port()?;
-    let node = Node { id: 0, port, controllers: vec![free_port()?], secured: None, links: Vec::new() };
+    let node = Node::new(0, port, vec![free_port()?]);
     let file = scratch.join("server.properties");
     let text = properties(&node, &scratch, &std::collections::BTreeMap::new());
     std::fs::write(&file, text).doing("write a configuration")?;
@@ -75,7 +75,7 @@ fn make(found: &Found, into: &Path) -> Result {
         let said = String::from_utf8_lossy(&out.stderr);
         return Err(Failure::new(format!("Kafka cannot be formatted ({}): {said}", out.status)));
     }
-    std::fs::copy(scratch.join("log").join(CHECKPOINT), into.join(CHECKPOINT)).doing("keep a format")?;
+    std::fs::copy(scratch.join(super::LOG).join(CHECKPOINT), into.join(CHECKPOINT)).doing("keep a format")?;
 
     let mut server = java(found);
     server.arg(format!("-XX:ArchiveClassesAtExit={}", into.join("classes.jsa").display()));
@@ -137,13 +137,12 @@ fn is_answered(port: u16) -> bool {
 }
 
 /// What `StorageTool` would write, from what it wrote once.
-fn format(checkpoint: &Path, node: usize, data: &Path) -> Result {
-    let log = data.join("log");
+fn format(checkpoint: &Path, node: usize, log: &Path) -> Result {
     let meta = log.join("meta.properties");
     if meta.exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(&log).doing(format_args!("make {}", log.display()))?;
+    std::fs::create_dir_all(log).doing(format_args!("make {}", log.display()))?;
     std::fs::copy(checkpoint, log.join(CHECKPOINT)).doing("format a node")?;
     let text = format!("version=1\ncluster.id={CLUSTER}\nnode.id={node}\n");
     std::fs::write(meta, text).doing("format a node")

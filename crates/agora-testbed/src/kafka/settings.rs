@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{PASSWORD, USER};
+use super::{LOG, PASSWORD, USER};
+use crate::process::SMALL;
 
 /// The listener of clients and of the other brokers, in plain text.
 const PLAIN: &str = "PLAINTEXT";
@@ -26,6 +27,15 @@ pub(super) struct Node {
     pub(super) secured: Option<Secured>,
     /// For every link: where this broker listens, and what it tells clients of the link instead.
     pub(super) links: Vec<(u16, u16)>,
+    /// Does it store on a file system of its own?
+    pub(super) has_disk: bool,
+}
+
+impl Node {
+    /// One that takes everybody, and stores beside everything else.
+    pub(super) fn new(id: usize, port: u16, controllers: Vec<u16>) -> Self {
+        Self { id, port, controllers, secured: None, links: Vec::new(), has_disk: false }
+    }
 }
 
 /// The listeners of a node that ask for a name and a password.
@@ -92,9 +102,12 @@ pub(super) fn properties(node: &Node, data: &Path, more: &BTreeMap<String, Strin
     let listeners = Listeners::of(node);
     let voters = node.controllers.iter().enumerate();
     let voters = voters.map(|(at, port)| format!("{at}@127.0.0.1:{port}")).collect::<Vec<_>>();
+    let own = data.join(LOG);
+    let stored = if node.has_disk { data.join(SMALL).join(LOG) } else { own.clone() };
     for (key, value) in [
         ("node.id", node.id.to_string()),
-        ("log.dirs", data.join("log").display().to_string()),
+        ("log.dirs", stored.display().to_string()),
+        ("metadata.log.dir", own.display().to_string()),
         ("controller.quorum.voters", voters.join(",")),
         ("listeners", listeners.open.join(",")),
         ("advertised.listeners", listeners.told.join(",")),
@@ -183,8 +196,7 @@ mod tests {
 
     #[test]
     fn clients_of_a_link_are_told_the_proxy_and_not_the_broker() {
-        let node =
-            Node { id: 1, port: 10, controllers: vec![20, 21, 22], secured: None, links: vec![(30, 40)] };
+        let node = Node { links: vec![(30, 40)], ..Node::new(1, 10, vec![20, 21, 22]) };
         let lines = lines(&node, &[]);
         let has = |line: &str| assert!(lines.iter().any(|found| found == line), "{line}: {lines:#?}");
         has("listeners=PLAINTEXT://127.0.0.1:10,CONTROLLER://127.0.0.1:21,LINK0://127.0.0.1:30");
@@ -196,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_a_test_asks_for_wins() {
-        let node = Node { id: 0, port: 10, controllers: vec![20], secured: None, links: Vec::new() };
+        let node = Node::new(0, 10, vec![20]);
         let lines = lines(&node, &[("min.insync.replicas", "7")]);
         let set = lines.iter().filter(|line| line.starts_with("min.insync.replicas="));
         assert_eq!(set.collect::<Vec<_>>(), ["min.insync.replicas=7"]);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::broker::Access;
+use super::ready::Ready;
 use super::settings::{Node, Secured};
-use super::{HELLO, KafkaBroker, KafkaCluster, KafkaPapers, KafkaVersion, arguments};
+use super::{HELLO, KafkaBroker, KafkaCluster, KafkaPapers, KafkaVersion, LOG, arguments};
 use crate::failure::Result;
 use crate::find::Program;
 use crate::ports::free_port;
@@ -19,6 +20,8 @@ pub struct KafkaSetup {
     settings: BTreeMap<String, String>,
     links: usize,
     is_secured: bool,
+    is_expired: bool,
+    disk_bytes: Option<u64>,
     for_speed: bool,
 }
 
@@ -55,6 +58,21 @@ impl KafkaSetup {
     #[must_use]
     pub fn secured(mut self) -> Self {
         self.is_secured = true;
+        self
+    }
+
+    /// The certificates of the brokers do not hold any more.
+    #[must_use]
+    pub fn expired(mut self) -> Self {
+        self.is_expired = true;
+        self
+    }
+
+    /// Every node stores on a file system of its own, of so many bytes, which can be filled up. What it knows as a
+    /// controller is elsewhere.
+    #[must_use]
+    pub fn small_disks(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
         self
     }
 
@@ -120,7 +138,7 @@ impl KafkaSetup {
             Some(papers) => Some(Secured {
                 tls_port: free_port()?,
                 plain_port: free_port()?,
-                store: papers.broker_store(),
+                store: papers.broker_store(self.is_expired),
                 ca: papers.ca(),
             }),
         };
@@ -129,10 +147,15 @@ impl KafkaSetup {
             plain_port: secured.plain_port,
             papers,
         });
-        let node = Node { id, port, controllers, secured, links };
-        let process = Process::new(found.clone(), port, HELLO, |data| {
+        let has_disk = self.disk_bytes.is_some();
+        let node = Node { id, port, controllers, secured, links, has_disk };
+        let process = Process::new(found.clone(), port, HELLO, self.disk_bytes, |data| {
             arguments(&found, data, &node, self.for_speed, &self.settings)
         })?;
+        if has_disk {
+            // Each place where a node stores must say whose it is.
+            Ready::of(&found)?.format(id, &process.disk()?.seen().join(LOG))?;
+        }
         Ok(KafkaBroker { process, proxies, access })
     }
 }
