@@ -194,20 +194,33 @@ pub(crate) struct ForeignLine<'a> {
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_base64: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<Header<'a>>,
     #[serde(flatten)]
     beside: Beside,
     #[serde(flatten)]
     content: Content,
 }
 
+/// A header of a message; a name may come more than once.
+#[derive(Debug, Serialize)]
+struct Header<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    value: Content,
+}
+
 impl<'a> ForeignLine<'a> {
     pub(crate) fn of(topic: &'a TopicName, raw: &'a Raw, arrived: SystemTime, beside: Beside) -> Self {
         let key = raw.key.as_deref().map(std::str::from_utf8);
+        let headers =
+            raw.headers.iter().map(|(name, value)| Header { name, value: Content::of_bytes(value) });
         Self {
             topic: topic.as_str(),
             time: time(raw.time.unwrap_or(arrived)),
             key: key.and_then(Result::ok),
             key_base64: key.filter(Result::is_err).and(raw.key.as_deref()).map(|key| BASE64.encode(key)),
+            headers: headers.collect(),
             beside: Beside { lane: raw.lane, ..beside },
             content: Content::of_bytes(&raw.payload),
         }

@@ -24,6 +24,8 @@ pub(crate) struct Part {
     pub(crate) logs: Vec<String>,
     /// The topics whose messages are plain, whatever the configuration says.
     pub(crate) plain: Vec<String>,
+    /// A topic that is live, whatever the configuration says.
+    pub(crate) live: Option<&'static str>,
     pub(crate) publish_timeout: Option<Duration>,
 }
 
@@ -71,12 +73,12 @@ pub(crate) async fn connect(global: &Global, part: Part) -> Result<Bus, Failure>
         builder = builder.log(topic);
     }
     for topic in part.plain {
-        let configured = config.model().topics.get(&TopicName::new(&topic)?);
-        let mut settings = configured.map_or(TopicSettings::LIVE, |topic| topic.settings(TopicKind::Live));
-        if part.logs.contains(&topic) {
-            settings.kind = TopicKind::Log;
-        }
+        let kind = part.logs.contains(&topic).then_some(TopicKind::Log);
+        let settings = config.topic(&TopicName::new(&topic)?, kind);
         builder = builder.topic(topic, settings.wire(Wire::Plain));
+    }
+    if let Some(topic) = part.live {
+        builder = builder.topic(topic, TopicSettings::LIVE);
     }
     if let Some(timeout) = part.publish_timeout {
         let mut limits = config.model().limits.clone();

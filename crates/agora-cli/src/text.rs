@@ -74,7 +74,11 @@ pub(crate) fn gap(gap: &Gap, name: impl FnOnce(SourceId) -> String) -> String {
 pub(crate) fn foreign(topic: &TopicName, raw: &Raw, arrived: SystemTime) -> String {
     let time = clock(raw.time.unwrap_or(arrived));
     let (key, content) = (key(raw.key.as_deref()), content(&Content::of_bytes(&raw.payload)));
-    format!("{time} {topic} foreign{key} {content}")
+    let headers = raw.headers.iter();
+    let headers: String = headers
+        .map(|(name, value)| format!(" {}={}", harmless(name), self::content(&Content::of_bytes(value))))
+        .collect();
+    format!("{time} {topic} foreign{key}{headers} {content}")
 }
 
 /// What happened to a member.

@@ -114,6 +114,14 @@ fn it_needs_no_interface_but_loopback() {
 }
 
 #[test]
+fn over_kafka_it_plays_on_a_log() {
+    let _alone = alone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let broker = runtime.block_on(agora_testbed::KafkaBroker::start()).unwrap();
+    check(Agora::start(&["demo", "--json", "--url", &broker.url()]), 3);
+}
+
+#[test]
 fn more_nodes_are_as_good() {
     let _alone = alone();
     check(Agora::start(&["demo", "--json", "--nodes", "5"]), 5);

@@ -9,7 +9,7 @@ use agora::core::bus::Work;
 use agora::memory::Space;
 use agora::{Bus, Delivery, ErrorKind, RawBytes, Reason, Start};
 use support::SOON;
-use support::http::{becomes, get, leave, node, sum};
+use support::http::{becomes, get, grows, leave, node, sum};
 use tokio::time::timeout;
 
 async fn bus(url: &str, node: &str) -> Bus {
@@ -61,6 +61,39 @@ async fn the_work_of_a_group_is_measured_by_what_came_of_it() {
     assert_eq!((stats.link_up, stats.members_alive), (1, 1));
     group.leave(SOON).await.unwrap();
     service.close(SOON).await.unwrap();
+    leave(scraped).await;
+}
+
+/// What the engine cannot see: the transport records it.
+#[tokio::test]
+async fn the_answers_of_kafka_are_timed_its_lag_is_told_and_missing_replicas_are_counted() {
+    let mut cluster = agora_testbed::KafkaCluster::start(3).await.unwrap();
+    let url = &cluster.url();
+    let (scraped, at) = node(&["--url", url, "--node", "scraped"]).await;
+    let service = Bus::builder().url(url).node("service").connect().await.unwrap();
+    service.ready(SOON).await.unwrap();
+    let publisher = service.publisher("metrics.kafka").unwrap();
+    for text in ["a", "b", "c"] {
+        publisher.publish(&event(text)).await.unwrap();
+    }
+    let group = service.group("metrics.kafka", "workers").await.unwrap();
+    let labels =
+        ["messaging_destination_name=\"metrics.kafka\"", "messaging_consumer_group_name=\"workers\""];
+    becomes(&at, "agora_consumer_lag_messages", &labels, 3.0).await;
+    let kafka = "messaging_system=\"kafka\"";
+    becomes(&at, "agora_under_replicated_partitions", &[kafka], 0.0).await;
+    for request in ["Metadata", "InitProducerId", "Produce", "Fetch", "JoinGroup", "SyncGroup", "OffsetFetch"]
+    {
+        let labels = [kafka, &format!("messaging_operation_name=\"{request}\"")];
+        grows(&at, "agora_request_duration_seconds_count", &labels).await;
+    }
+    cluster.node(2).kill().unwrap();
+    // Four of the topic and the control topic as the service sees them, and the control topic as the scraped node does.
+    becomes(&at, "agora_under_replicated_partitions", &[kafka], 6.0).await;
+    group.leave(SOON).await.unwrap();
+    service.close(SOON).await.unwrap();
+    // Who has left counts nothing any more.
+    becomes(&at, "agora_under_replicated_partitions", &[kafka], 1.0).await;
     leave(scraped).await;
 }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use agora_core::bus::{Bus, BusConfig, Delivery, Publisher, Start, Subscription};
 use agora_core::event::Event;
-use agora_core::id::{ClusterName, NodeName, TopicName};
+use agora_core::group::{Action, Answer, Origin, Policy, Record, Tracker, Verdict};
+use agora_core::id::{ClusterName, Incarnation, NodeId, NodeName, SourceId, TopicName};
 use agora_core::memory::Space;
-use agora_core::transport::{Framing, TopicSettings};
+use agora_core::transport::{Framing, Position, Token, TopicSettings};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
@@ -156,5 +157,34 @@ async fn handle(framing: Framing, events: u64) -> Duration {
     took
 }
 
-criterion_group!(benches, throughput, group);
+/// What a group decides, without tasks: records of one event in portions of 256, each of one of 1,000 keys.
+fn tracker(c: &mut Criterion) {
+    const PORTION: u64 = 256;
+    let mut group = c.benchmark_group("tracker");
+    group.throughput(Throughput::Elements(PORTION));
+    group.bench_function("records of one event", |bencher| {
+        let (mut tracker, now, mut seq) = (Tracker::new(Policy::default()), tokio::time::Instant::now(), 0);
+        bencher.iter(|| {
+            for _ in 0..PORTION {
+                seq += 1;
+                let source = SourceId { node: NodeId(1), incarnation: Incarnation(1) };
+                let (origin, at) = (Origin::Frame { source, lane: 0, seq }, Position(seq.into()));
+                let (token, keys) = (Token(seq), vec![Some(seq % 1000)]);
+                let record = Record { origin, lane: 0, at, token, attempt: 1, keys, bytes: 200, item: () };
+                tracker.handle_record(now, record);
+            }
+            while let Some(begin) = tracker.next_job(now) {
+                assert!(tracker.handle_verdict(now, begin.job, Verdict::Done));
+            }
+            while let Some(action) = tracker.poll() {
+                let Action::Settle(token, how) = action else { panic!("{action:?}") };
+                tracker.handle_answer(now, token, how, Answer::Done);
+            }
+        });
+        assert_eq!(tracker.records(), 0);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, throughput, group, tracker);
 criterion_main!(benches);

@@ -18,6 +18,7 @@ pub mod live;
 pub mod log;
 pub mod membership;
 pub mod memory;
+mod percent;
 pub mod transport;
 
 pub use error::{Error, ErrorKind, Result};

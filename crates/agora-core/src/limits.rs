@@ -85,8 +85,10 @@ pub const CURSOR_SAVE_INTERVAL: Duration = Duration::from_secs(1);
 pub const GROUP_SETTLED_MAX: usize = 65_536;
 /// The longest reason of a dead letter, in bytes. A longer one is cut.
 pub const REASON_BYTES_MAX: usize = 2 << 10;
-/// The most records that a member of a group holds at once. Further ones stay with the backend.
+/// The most records that a member of a group holds at once and has not done. Further ones stay with the backend.
 pub const GROUP_RECORDS_MAX: usize = 1024;
+/// The most records that a member of a group has done and not been answered for by the backend. Beyond it, none is taken.
+pub const GROUP_ACKING_MAX: usize = 8192;
 /// The most sources that a topic keeps track of, ended ones included. Frames of further ones are dropped and
 /// counted, and the subscriptions are told by a `Gap`.
 pub const SOURCES_MAX: usize = 4096;

@@ -8,6 +8,7 @@
 //! Batches cross this boundary, never single events, so that dynamic dispatch costs nothing that can be measured.
 
 mod admin;
+pub mod calls;
 mod group;
 mod log;
 pub mod mirror;
@@ -117,6 +118,24 @@ impl Link {
     /// May something be sent?
     pub fn is_usable(&self) -> bool {
         !matches!(self, Self::Down { .. })
+    }
+
+    /// What follows on this state when something is wrong, noticed at this time: degraded, since when it is so.
+    pub fn degraded(&self, why: String, now: SystemTime) -> Self {
+        let since = match self {
+            Self::Degraded { since, .. } => *since,
+            _ => now,
+        };
+        Self::Degraded { since, why }
+    }
+
+    /// What follows on this state when nothing can be sent, noticed at this time: down, since when it is so.
+    pub fn down(&self, why: String, now: SystemTime) -> Self {
+        let since = match self {
+            Self::Down { since, .. } => *since,
+            _ => now,
+        };
+        Self::Down { since, why }
     }
 }
 

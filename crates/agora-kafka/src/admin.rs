@@ -23,10 +23,11 @@ use crate::brokers::{Brokers, Line, Partition, Target};
 use crate::error::error;
 use crate::group;
 use crate::names;
+use crate::read::offsets::{BEGINNING, END, millis};
 use crate::wire::CLIENT_ID;
 use groups::{At, Group, Member};
 use look::Known;
-use offsets::{BEGINNING, END, Found, LATEST, OLDEST};
+use offsets::{Found, LATEST, OLDEST};
 
 /// How long one call may take. It is longer than a cluster takes to notice that a broker is gone (9 s where nobody changed
 /// it), so that what goes on afterwards is an answer.
@@ -245,6 +246,7 @@ impl Operator {
         told.replicas = u32::try_from(replicas).ok();
         told.lanes = u32::try_from(known.partitions.len()).ok();
         let mut description = TopicDescription::new(topic.clone(), told);
+        description.knows_framing = false;
         description.own = settings.own;
         description.lanes = known
             .partitions
@@ -335,7 +337,7 @@ impl Operator {
             ResetTo::Earliest => of(&|_, lane| lane.first),
             ResetTo::Latest => of(&|_, lane| lane.end),
             ResetTo::Time(time) => {
-                let found = offsets::list(&self.line, &standing.topic, offsets::millis(time), by).await?;
+                let found = offsets::list(&self.line, &standing.topic, millis(time), by).await?;
                 let at = |index: i32| found.get(&index).map(|found| found.offset);
                 of(&|index, lane| at(index).filter(|at| *at >= 0).unwrap_or(lane.end))
             }

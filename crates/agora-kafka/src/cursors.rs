@@ -23,13 +23,11 @@ use agora_core::id::{ClusterName, TopicName};
 use agora_core::transport::{CursorStore, Fence, Position};
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
-use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicName as KafkaTopic};
-use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use tokio::time::{Instant, sleep};
 
-use crate::brokers::{Brokers, Kind, Line, Target};
+use crate::brokers::{Brokers, Line, Target};
+use crate::committed;
 use crate::error::{Refusal, error};
 use crate::names;
 use right::{Commit, Right};
@@ -37,8 +35,6 @@ use text::Found;
 
 /// How long taking or saving may take.
 const WAIT: Duration = Duration::from_secs(15);
-/// How long one answer may take.
-const EACH: Duration = Duration::from_secs(5);
 /// After what time without a save what is held is saved anew. Far below the seven days after which brokers forget.
 const RENEW_AFTER: Duration = Duration::from_secs(12 * 60 * 60);
 /// How often it is looked for what is to be saved anew.
@@ -196,28 +192,15 @@ impl Store {
 
     /// What was saved last.
     async fn saved(&self, place: &Place, partitions: i32, by: Instant) -> Result<Option<Saved>> {
-        let topic = OffsetFetchRequestTopic::default()
-            .with_name(KafkaTopic(StrBytes::from_string(place.topic.clone())))
-            .with_partition_indexes((0..partitions).collect());
-        let request = OffsetFetchRequest::default()
-            .with_group_id(place.group_id())
-            .with_topics(Some(vec![topic]))
-            // What the former holder has committed may not have reached the coordinator of the group: it is waited for.
-            .with_require_stable(true);
-        let judge = |answer: &OffsetFetchResponse| {
-            Refusal::check(answer.error_code)?;
-            let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.map(|partition| partition.error_code).try_for_each(Refusal::check)
-        };
-        let target = Target::Coordinator(Kind::Group, &place.group);
-        let answer = self.line.ask(target, &request, EACH, by, judge).await?;
-        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        let committed: Vec<_> = partitions.filter(|partition| partition.committed_offset >= 0).collect();
-        let texts = committed.iter().map(|partition| partition.metadata.as_deref().unwrap_or_default());
+        let of = (place.topic.as_str(), (0..partitions).collect());
+        // What the former holder has committed may not have reached the coordinator of the group: it is waited for.
+        let fetching = committed::of_topic(&self.line, &place.group, of, true, Refusal::check, by);
+        let committed = fetching.await?;
+        let texts = committed.values().map(|committed| committed.text.as_str());
         match text::join(texts) {
             Found::Nothing => Ok(None),
             Found::Cursor(cursor) => {
-                let places = committed.iter().map(|one| (one.partition_index, one.committed_offset));
+                let places = committed.iter().map(|(partition, committed)| (*partition, committed.offset));
                 Ok(Some(Saved { cursor, places: places.collect() }))
             }
             Found::Foreign => {
@@ -299,11 +282,7 @@ impl CursorStore for Cursors {
         taken.map_err(|error| error.operation("take").context("topic", topic).context("name", name))
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
-        self.save_at(topic, name, fence, cursor, &[]).await
-    }
-
-    async fn save_at(
+    async fn save(
         &self,
         topic: &TopicName,
         name: &str,

@@ -18,7 +18,7 @@ const TROUBLE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often it is looked at at the most, where somebody suspects that something is wrong.
 const DOUBT_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause after a broker has refused the credentials: they do not become right by trying.
-const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// The most brokers that are asked in one round whether they are there; of more, some are drawn.
 const ASKED_MAX: usize = 16;
 /// The most troubles that are told at once.

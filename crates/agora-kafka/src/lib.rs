@@ -5,6 +5,7 @@
 pub mod admin;
 #[doc(hidden)]
 pub mod brokers;
+mod committed;
 mod credentials;
 #[doc(hidden)]
 pub mod cursors;
@@ -15,6 +16,7 @@ pub mod group;
 #[doc(hidden)]
 pub mod keeper;
 mod link;
+mod meter;
 pub mod names;
 #[doc(hidden)]
 pub mod plan;

@@ -16,7 +16,7 @@
 
 use std::fmt::Write as _;
 
-use agora_core::id::{ClusterName, GroupName, NodeName, TopicName};
+use agora_core::id::{ClusterName, GroupName, TopicName};
 use agora_core::{ErrorKind, Result};
 
 use crate::error::error;
@@ -97,12 +97,6 @@ pub fn cursor_right(group: &str, topic: &str) -> String {
     format!("{group}/{topic}")
 }
 
-/// The transactional id of a node's producer: `agora.<node>` in the default cluster, else `<cluster>..agora.<node>`. A
-/// second producer of this id fences the first one off.
-pub fn transactional_id(cluster: &ClusterName, node: &NodeName) -> String {
-    within(cluster, &format!("agora.{node}"))
-}
-
 fn within(cluster: &ClusterName, name: &str) -> String {
     if cluster.as_str() == DEFAULT_CLUSTER { name.to_owned() } else { format!("{cluster}{PART}{name}") }
 }
@@ -161,8 +155,6 @@ mod tests {
         assert_eq!(topic_name(&cluster, &topic("stwt.agora")).unwrap(), "eu.mail..stwt.agora");
         assert_eq!(group_id(&cluster, &GroupName::new("projector").unwrap()), "eu.mail..projector");
         assert_eq!(cursor_id(&cluster, "mail", "node-7"), "eu.mail..mail.node-7");
-        let node = NodeName::new("node-7").unwrap();
-        assert_eq!(transactional_id(&cluster, &node), "eu.mail..agora.node-7");
     }
 
     #[test]

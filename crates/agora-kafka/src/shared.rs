@@ -9,7 +9,7 @@ use agora_core::transport::Capabilities;
 
 use crate::brokers::{Brokers, Line};
 use crate::names;
-use crate::publish::{Frames, Records};
+use crate::publish::Producer;
 
 /// What the transport and its rooms share.
 pub(crate) struct Shared {
@@ -18,8 +18,7 @@ pub(crate) struct Shared {
     pub(crate) capabilities: Capabilities,
     /// For questions that are answered at once.
     pub(crate) questions: Line,
-    pub(crate) records: Arc<Records>,
-    pub(crate) frames: Frames,
+    pub(crate) producer: Arc<Producer>,
     topics: Mutex<BTreeMap<TopicName, Opened>>,
 }
 
@@ -38,8 +37,7 @@ impl Shared {
             cluster: cluster.clone(),
             capabilities,
             questions: brokers.line("topics"),
-            records: Records::start(&brokers),
-            frames: Frames::new(&brokers),
+            producer: Producer::start(&brokers),
             topics: Mutex::default(),
             brokers,
         }
@@ -69,7 +67,7 @@ impl Shared {
 
     /// Ends everything at once.
     pub(crate) fn end(&self) {
-        self.records.end();
+        self.producer.end();
         self.brokers.end();
     }
 }

@@ -101,7 +101,7 @@ impl Drop for Begun {
 /// The largest batch of a broker, where one tells.
 async fn bytes_max(brokers: &Arc<Brokers>, by: Instant) -> Option<usize> {
     let node = *brokers.view().brokers.keys().next()?;
-    let told = settings::describe(&brokers.line("settings"), Of::Broker(node), &[BROKER_BYTES_MAX], by).await;
+    let told = settings::describe(&brokers.shared_line(), Of::Broker(node), &[BROKER_BYTES_MAX], by).await;
     match told {
         Ok(told) => told.get(BROKER_BYTES_MAX)?.parse().ok(),
         Err(error) => {
@@ -206,11 +206,7 @@ impl Transport for KafkaTransport {
     }
 
     async fn close(&self, by: Instant) -> Result<()> {
-        let closing = async {
-            self.shared.frames.close().await;
-            self.shared.records.close().await;
-        };
-        let decided = timeout_at(by, closing).await;
+        let decided = timeout_at(by, self.shared.producer.close()).await;
         self.shared.end();
         decided.map_err(|_| still_publishing())
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agora_core::id::TopicName;
-use agora_core::transport::{CursorStore, Fence};
+use agora_core::transport::{CursorStore, Fence, Position};
 use agora_core::{ErrorKind, Result};
 use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::kv::{self, Store};
@@ -206,7 +206,14 @@ impl CursorStore for Cursors {
         taken.map_err(|error| error.operation("take").context("topic", topic).context("name", name))
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+    async fn save(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        _: &[(u32, Position)],
+    ) -> Result<()> {
         let saved = self.save_over(topic, name, fence, cursor).await;
         saved.map_err(|error| error.operation("save").context("topic", topic).context("name", name))
     }

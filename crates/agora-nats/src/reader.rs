@@ -311,3 +311,51 @@ impl Drop for Reader {
         self.forget_consumer();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told when the server delivers the records at these places, one after the other.
+    fn told(places: &[u64]) -> Vec<String> {
+        let mut place = Place {
+            due: Some(1),
+            beginning: false,
+            caught_up: false,
+            emptied: false,
+            tell_end: false,
+            mark: None,
+            unseen: 1,
+        };
+        let mut told = Vec::new();
+        for at in places {
+            let message = Message {
+                subject: "log".into(),
+                reply: None,
+                length: 1,
+                payload: "x".into(),
+                headers: None,
+                status: None,
+                description: None,
+            };
+            let meta = Meta { delivered: 1, at: *at, delivery: *at, stored_ns: 0, pending: 1 };
+            place.record(message, meta, &mut told);
+        }
+        let word = |one: &FromLog| match one {
+            FromLog::Record { at, .. } => at.0.to_string(),
+            FromLog::Trimmed => "trimmed".to_owned(),
+            other => format!("{other:?}"),
+        };
+        told.iter().map(word).collect()
+    }
+
+    #[test]
+    fn what_is_delivered_twice_is_told_once() {
+        assert_eq!(told(&[1, 1, 2, 1, 2, 3]), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_jump_is_told_before_what_follows_it() {
+        assert_eq!(told(&[1, 4, 5]), ["1", "trimmed", "4", "5"]);
+    }
+}

@@ -305,7 +305,24 @@ fn check_version(server: &str, version: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use agora_core::config::Nats;
+    use agora_testbed::{NatsServer, Proxy};
+
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_client_of_a_connection_that_broke_ends_and_does_not_connect_again() {
+        let server = NatsServer::start().await.unwrap();
+        let proxy = Proxy::to(server.port()).await.unwrap();
+        let address = format!("127.0.0.1:{}", proxy.port());
+        let mut config = Nats::default();
+        config.addresses = vec![address.clone()];
+        let session = Session::connect(&Arc::new(Plan::new(&config).unwrap()), &address).await.unwrap();
+        proxy.reset().await;
+        // The way is open: if it wanted to, it could.
+        tokio::time::timeout(SUBSCRIBE_WAIT, session.ended()).await.expect("it lives on");
+        assert!(session.is_over());
+    }
 
     #[test]
     fn old_servers_are_refused() {

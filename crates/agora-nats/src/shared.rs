@@ -132,12 +132,10 @@ impl Shared {
                 return false;
             }
             let now = SystemTime::now();
-            let next = match (state, &*link) {
-                (State::Up, _) => Link::Up,
-                (State::Degraded(why), Link::Degraded { since, .. }) => Link::Degraded { since: *since, why },
-                (State::Degraded(why), _) => Link::Degraded { since: now, why },
-                (State::Down(why), Link::Down { since, .. }) => Link::Down { since: *since, why },
-                (State::Down(why), _) => Link::Down { since: now, why },
+            let next = match state {
+                State::Up => Link::Up,
+                State::Degraded(why) => link.degraded(why, now),
+                State::Down(why) => link.down(why, now),
             };
             let changed = *link != next;
             *link = next;

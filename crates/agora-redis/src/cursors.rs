@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agora_core::id::TopicName;
-use agora_core::transport::{CursorStore, Fence};
+use agora_core::transport::{CursorStore, Fence, Position};
 use agora_core::{ErrorKind, Result};
 use async_trait::async_trait;
 use redis::cmd;
@@ -39,7 +39,14 @@ impl CursorStore for Cursors {
         taken.await.map_err(|failure: Failure| self.named(failure, "take", topic, name))
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+    async fn save(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        _: &[(u32, Position)],
+    ) -> Result<()> {
         let saved = async {
             let mut command = cmd("EVAL");
             command.arg(SAVE).arg(1).arg(self.0.names.cursors(topic)).arg(name).arg(fence.0).arg(cursor);

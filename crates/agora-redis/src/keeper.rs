@@ -72,12 +72,9 @@ pub(crate) async fn keep(shared: Arc<Shared>, first: oneshot::Sender<Result<()>>
 /// Says that the link can be used, and what is wrong with it.
 fn tell(shared: &Shared, flaw: Option<&str>) {
     shared.link.send_if_modified(|link| {
-        let now = match (flaw, &*link) {
-            (None, _) => Link::Up,
-            (Some(flaw), Link::Degraded { since, .. }) => {
-                Link::Degraded { since: *since, why: flaw.to_owned() }
-            }
-            (Some(flaw), _) => Link::Degraded { since: SystemTime::now(), why: flaw.to_owned() },
+        let now = match flaw {
+            None => Link::Up,
+            Some(flaw) => link.degraded(flaw.to_owned(), SystemTime::now()),
         };
         let changed = !shared.is_closed() && *link != now;
         if changed {
@@ -93,15 +90,13 @@ fn down(shared: &Shared, why: &Error) {
         if shared.is_closed() {
             return false;
         }
-        let why = why.to_string();
-        let since = match &*link {
-            Link::Down { why: before, .. } if *before == why => return false,
-            Link::Down { since, .. } => *since,
-            _ => SystemTime::now(),
-        };
-        tracing::warn!(%why, "the link to the server is down");
-        *link = Link::Down { since, why };
-        true
+        let now = link.down(why.to_string(), SystemTime::now());
+        let changed = *link != now;
+        if changed {
+            tracing::warn!(%why, "the link to the server is down");
+            *link = now;
+        }
+        changed
     });
 }
 

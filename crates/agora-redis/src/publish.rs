@@ -1,19 +1,18 @@
 //! Publishing: in call order, on one task per topic, with a deadline that holds while the server is silent.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agora_core::id::TopicName;
+use agora_core::transport::calls::{CallQueue, QueuedCalls, begin};
 use agora_core::transport::{
     Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind, TopicSettings, check_only_lane,
 };
 use agora_core::{Error, ErrorKind};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::{ask_all, bytes, checked, is_refusal, of_transaction};
@@ -34,45 +33,20 @@ const MADE_ANEW_MAX: usize = 3;
 /// What the words of a command take beside its channel or stream and its message: memory for them is taken at once.
 const COMMAND_BYTES: usize = 256;
 
-/// Where the calls for one topic go.
-pub(crate) struct Sender {
-    calls: mpsc::Sender<Call>,
-    /// How many calls wait for the task, or are under way there.
-    waiting: Arc<AtomicUsize>,
-    /// Whoever has it sends.
-    pen: Arc<Mutex<Pen>>,
+/// Where the calls for one topic go. Whoever has the pen sends.
+pub(crate) type Sender = CallQueue<Call, Pen>;
+
+fn start_sender(shared: &Arc<Shared>, topic: &TopicName) -> Sender {
+    let (sender, calls) = CallQueue::new(QUEUE_CALLS_MAX, Pen::new(shared, topic));
+    shared.spawn(run(Arc::clone(shared), topic.clone(), calls));
+    sender
 }
 
-impl Sender {
-    fn start(shared: &Arc<Shared>, topic: &TopicName) -> Self {
-        let (calls, received) = mpsc::channel(QUEUE_CALLS_MAX);
-        let (waiting, pen) = (Arc::default(), Arc::new(Mutex::new(Pen::new(shared, topic))));
-        let sender = Self { calls, waiting, pen };
-        let (waiting, pen) = (Arc::clone(&sender.waiting), Arc::clone(&sender.pen));
-        shared.spawn(run(Arc::clone(shared), topic.clone(), received, waiting, pen));
-        sender
-    }
-
-    /// The pen, where nothing is under way that a call could overtake.
-    fn idle(&self) -> Option<OwnedMutexGuard<Pen>> {
-        if self.waiting.load(Ordering::Acquire) > 0 {
-            return None;
-        }
-        Arc::clone(&self.pen).try_lock_owned().ok()
-    }
-
-    fn queue(&self, call: Call) -> Result<(), Error> {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        let refused = match self.calls.try_send(call) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
-        Err(match refused {
-            TrySendError::Full(_) => error(ErrorKind::QueueFull, "too many publishes wait for the server")
-                .context("allowed", QUEUE_CALLS_MAX),
-            TrySendError::Closed(_) => closed(),
-        })
+fn refused(refused: TrySendError<Call>) -> Error {
+    match refused {
+        TrySendError::Full(_) => error(ErrorKind::QueueFull, "too many publishes wait for the server")
+            .context("allowed", QUEUE_CALLS_MAX),
+        TrySendError::Closed(_) => closed(),
     }
 }
 
@@ -160,47 +134,38 @@ fn submit(shared: &Arc<Shared>, to: &Address, call: Call) -> Result<(), Error> {
     }
     let mut senders = lock(&shared.senders);
     // One that has ended takes nothing more.
-    if senders.get(&to.topic).is_some_and(|sender| sender.calls.is_closed()) {
+    if senders.get(&to.topic).is_some_and(|sender| sender.is_closed()) {
         senders.remove(&to.topic);
     }
-    let sender = senders.entry(to.topic.clone()).or_insert_with(|| Sender::start(shared, &to.topic));
-    let Some(pen) = sender.idle() else { return sender.queue(call) };
+    let sender = senders.entry(to.topic.clone()).or_insert_with(|| start_sender(shared, &to.topic));
+    let Some(pen) = sender.idle() else { return sender.put(call).map_err(refused) };
     drop(senders);
     send_now(shared, to.topic.clone(), pen, call);
     Ok(())
 }
 
-/// Begins to send a call here and now: on an idle bus, a task that had to wake up first would be a good part of the time that
-/// an event takes. What is left of it, mostly the answer, is for a task.
+/// Begins to send a call where nothing is under way.
 fn send_now(shared: &Arc<Shared>, topic: TopicName, mut pen: OwnedMutexGuard<Pen>, call: Call) {
     let Some(call) = call.begin() else { return };
     let of_task = Arc::clone(shared);
-    let mut sending = Box::pin(async move { send(&of_task, &topic, &mut pen, vec![call]).await });
     let _runtime = shared.runtime.enter();
-    // Whatever wakes it is not heard: the task polls it anew.
-    if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+    if let Some(sending) = begin(async move { send(&of_task, &topic, &mut pen, vec![call]).await }) {
         shared.spawn(sending);
     }
 }
 
 /// The sender of one topic: one batch after the other, so that nothing overtakes what failed.
-async fn run(
-    shared: Arc<Shared>,
-    topic: TopicName,
-    mut calls: mpsc::Receiver<Call>,
-    waiting: Arc<AtomicUsize>,
-    pen: Arc<Mutex<Pen>>,
-) {
+async fn run(shared: Arc<Shared>, topic: TopicName, mut calls: QueuedCalls<Call, Pen>) {
     let mut next = None;
     loop {
         let first = match next.take() {
             Some(call) => call,
-            None => match calls.recv().await {
+            None => match calls.queue.recv().await {
                 Some(call) => call,
                 None => return,
             },
         };
-        let mut pen = pen.lock().await;
+        let mut pen = calls.sender.lock().await;
         let mut batch = Vec::new();
         let (mut frames, mut bytes, mut taken) = (0, 0, 0);
         let mut call = Some(first);
@@ -217,12 +182,12 @@ async fn run(
                 (frames, bytes) = (frames + one.frames.len(), bytes + size);
                 batch.push(one);
             }
-            call = calls.try_recv().ok();
+            call = calls.queue.try_recv().ok();
         }
         if !batch.is_empty() {
             send(&shared, &topic, &mut pen, batch).await;
         }
-        waiting.fetch_sub(taken, Ordering::AcqRel);
+        calls.served(taken);
     }
 }
 

@@ -144,7 +144,7 @@ async fn a_log_whose_slot_is_on_its_way_is_used_where_it_is() {
     open_log(&transport, &log).await;
     let cursors = transport.cursors().unwrap();
     let (fence, _) = cursors.take(&log, "reader").await.unwrap();
-    cursors.save(&log, "reader", fence, b"here").await.unwrap();
+    cursors.save(&log, "reader", fence, b"here", &[]).await.unwrap();
     assert_eq!(tell(&mut *reader, 1).await, ["interrupted"]);
     let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 7).await, ["beginning", "1", "2", "3", "4", "5", "end"]);

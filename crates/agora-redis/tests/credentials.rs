@@ -148,7 +148,7 @@ async fn a_user_with_the_documented_rules_can_do_everything() {
         assert_eq!(tell(&mut *reader, 5).await, ["beginning", "1", "2", "3", "end"]);
         let cursors = transport.cursors().unwrap();
         let (fence, _) = cursors.take(&log, "reader").await.unwrap();
-        cursors.save(&log, "reader", fence, b"here").await.unwrap();
+        cursors.save(&log, "reader", fence, b"here", &[]).await.unwrap();
         let name = agora_core::id::GroupName::new("workers").unwrap();
         let spec = GroupSpec {
             name: name.clone(),

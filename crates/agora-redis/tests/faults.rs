@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agora_core::ErrorKind;
 use agora_core::transport::{
-    Address, FromGroup, GroupSpec, GroupStart, Inbound, Inbox, LogStart, Outcome, Settle, Transport,
+    Address, FromGroup, GroupSpec, GroupStart, Inbound, Inbox, LogStart, OutFrame, Outcome, Settle, Transport,
 };
 use agora_redis::RedisTransport;
 use agora_testbed::redis::ask;
@@ -21,8 +21,7 @@ async fn a_server_that_is_down_at_start_is_waited_for_in_the_background() {
     server.kill().unwrap();
     let wait = Duration::from_millis(200);
     let transport = RedisTransport::connect(&config([server.url()]), &cluster(), wait).await.unwrap();
-    let why = down(&transport).await;
-    assert!(why.contains("nothing listens there"), "{why}");
+    down_because(&transport, |why| why.contains("nothing listens there")).await;
     let error = transport.subscribe(&topic("early")).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     let to = Address { topic: topic("early"), lane: 0 };
@@ -112,8 +111,12 @@ async fn a_reset_resubscribes_in_both_protocols() {
         proxy.reset().await;
         assert!(matches!(next(&mut *inbox).await, Inbound::Resubscribed), "{protocol}");
         assert_eq!(tell(&mut *reader, 1).await, ["interrupted"], "{protocol}");
-        up(&transport).await;
-        send(&transport, &live, [2]).await;
+        // The connection that publishes may be the last to hear of it, from a publish.
+        let to = Address { topic: live.clone(), lane: 0 };
+        while let Err(failed) = transport.publish(&to, vec![number(2)], Instant::now() + SOON).await {
+            assert!(failed.error.is_retryable(), "{protocol}: {:?}", failed.error);
+            up(&transport).await;
+        }
         assert!(matches!(next(&mut *inbox).await, Inbound::Message(_)), "{protocol}");
     }
 }
@@ -150,6 +153,35 @@ async fn what_a_full_server_refuses_is_certainly_not_stored() {
     send(&transport, &log, [3]).await;
     let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     assert_eq!(tell(&mut *reader, 3).await, ["beginning", "3", "end"]);
+}
+
+/// The first frames come while there is no memory left, the last ones when there is again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_server_refuses_takes_along_what_stands_behind_it() {
+    let server = RedisServer::start().await.unwrap();
+    let proxy = Proxy::to(server.port()).await.unwrap();
+    let (transport, log) = (connect(&format!("redis://127.0.0.1:{}", proxy.port())).await, topic("full"));
+    open_log(&transport, &log).await;
+    ask(server.port(), &["CONFIG", "SET", "maxmemory", "1"]).await.unwrap();
+    proxy.set(Way::ToServer, Flow::Slow(20_000));
+    let to = Address { topic: log.clone(), lane: 0 };
+    let large: Vec<String> = (1..=8).map(|number| format!("{number:05000}")).collect();
+    let frames = large.iter().cloned().map(OutFrame::new).collect();
+    let publishing = transport.publish(&to, frames, Instant::now() + SOON);
+    let relieving = soon("a refusal", async {
+        while !format!("{:?}", ask(server.port(), &["INFO", "errorstats"]).await.unwrap()).contains("OOM") {}
+        ask(server.port(), &["CONFIG", "SET", "maxmemory", "0"]).await.unwrap();
+    });
+    let (published, ()) = tokio::join!(publishing, relieving);
+    // All of them were refused, and are sent again.
+    published.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
+    let told = tell(&mut *reader, 10).await;
+    assert!(
+        told[1..9] == large,
+        "{:?}",
+        told.iter().map(|one| one.trim_start_matches('0')).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

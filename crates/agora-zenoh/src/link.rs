@@ -97,14 +97,8 @@ impl Connections {
     pub(crate) fn link(&self, before: &Link, now: SystemTime) -> Link {
         match self.problem() {
             None => Link::Up,
-            Some((true, why)) => match before {
-                Link::Down { since, .. } => Link::Down { since: *since, why },
-                _ => Link::Down { since: now, why },
-            },
-            Some((false, why)) => match before {
-                Link::Degraded { since, .. } => Link::Degraded { since: *since, why },
-                _ => Link::Degraded { since: now, why },
-            },
+            Some((true, why)) => before.down(why, now),
+            Some((false, why)) => before.degraded(why, now),
         }
     }
 }

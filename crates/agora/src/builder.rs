@@ -241,13 +241,12 @@ impl Builder {
                 told.tags.push((name.clone(), value.clone()));
             }
         }
-        told.usual = config.usual_kind();
-        told.topics =
-            model.topics.iter().map(|(name, topic)| (name.clone(), topic.settings(told.usual))).collect();
+        told.usual = config.usual();
+        told.topics = model.topics.keys().map(|name| (name.clone(), config.topic(name, None))).collect();
         for topic in &self.logs {
             let topic = TopicName::new(topic)?;
-            let usual = TopicSettings::LOG;
-            told.topics.entry(topic).and_modify(|settings| settings.kind = TopicKind::Log).or_insert(usual);
+            let settings = config.topic(&topic, Some(TopicKind::Log));
+            told.topics.insert(topic, settings);
         }
         for (topic, settings) in &self.topics {
             told.topics.insert(TopicName::new(topic)?, *settings);

@@ -90,7 +90,6 @@ pub(crate) struct TopicCreate {
 
 /// `agora topics alter`
 #[derive(Clone, Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["retention", "lanes", "set", "unset"])]
 pub(crate) struct TopicAlter {
     /// The log
     pub(crate) topic: String,

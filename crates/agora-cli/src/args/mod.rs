@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// The backend, such as `zenoh:`, `nats://host:4222` or `redis://host:6379` [default: zenoh:] [env: AGORA_URL]
+    /// The backend, such as `zenoh:`, `nats://host:4222`, `redis://host:6379` or `kafka://host:9092` [default: zenoh:] [env: AGORA_URL]
     #[arg(long, global = true, help_heading = COMMON, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// A configuration file; the command line and the variables win over it

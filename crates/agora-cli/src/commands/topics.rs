@@ -22,8 +22,10 @@ use crate::{json, text};
 struct TopicLine<'a> {
     topic: &'a str,
     kind: &'static str,
-    framing: &'static str,
-    wire: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    framing: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,9 +133,7 @@ async fn done(did: &'static str, topic: &TopicName, output: &mut Output) -> Resu
 /// What is to be made: what the command line says, over the configuration.
 fn spec(global: &Global, create: &TopicCreate) -> Result<TopicSpec, Failure> {
     let name = TopicName::new(&create.topic)?;
-    let configured = global.config.model().topics.get(&name);
-    let mut settings = configured.map_or(TopicSettings::LOG, |topic| topic.settings(TopicKind::Log));
-    settings.kind = TopicKind::Log;
+    let mut settings = global.config.topic(&name, Some(TopicKind::Log));
     settings.retention = create.retention.or(settings.retention);
     settings.lanes = create.lanes.or(settings.lanes);
     settings.replicas = create.replicas.or(settings.replicas);
@@ -216,12 +216,14 @@ async fn describe(
         return output.line(json::line(&line(&found, Some(groups)))).await;
     }
     let unsaid = || "the backend's".to_owned();
+    // Where the backend does not know, the nodes do: they compare it by their heartbeats.
+    let known = |word: &str| if found.knows_framing { word } else { "as the nodes say" }.to_owned();
     let settings = &found.settings;
     let words = [
         ("topic", found.name.to_string()),
         ("kind", kind(settings).to_owned()),
-        ("framing", framing(settings).to_owned()),
-        ("wire", wire(settings).to_owned()),
+        ("framing", known(framing(settings))),
+        ("wire", known(wire(settings))),
         ("retention", settings.retention.map_or_else(unsaid, agora::core::config::duration::text)),
         ("replicas", settings.replicas.map_or_else(unsaid, |replicas| replicas.to_string())),
         ("groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }),
@@ -279,8 +281,8 @@ fn line(topic: &TopicDescription, groups: Option<Vec<String>>) -> TopicLine<'_> 
     TopicLine {
         topic: topic.name.as_str(),
         kind: kind(settings),
-        framing: framing(settings),
-        wire: wire(settings),
+        framing: topic.knows_framing.then(|| framing(settings)),
+        wire: topic.knows_framing.then(|| wire(settings)),
         retention_ms: settings.retention.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         replicas: settings.replicas,
         settings: &topic.own,

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use agora::builtin::{Builtin, CacheInvalidated};
 use agora::{
-    Bus, Delivery, Error, ErrorKind, Event, MemberChange, MemberEvent, Missing, Publisher, Start,
-    Subscription,
+    Bus, Config, Delivery, Error, ErrorKind, Event, MemberChange, MemberEvent, Missing, Publisher, Receipt,
+    Start, Subscription, TopicName, TopicSettings,
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::sync::mpsc;
@@ -83,6 +83,7 @@ impl Node {
         limits.publish_timeout = PUBLISH;
         let mut builder = Bus::builder().limits(limits).membership(membership());
         builder = builder.connect_timeout(super::connect_timeout(global));
+        builder = builder.topic(TOPIC, one_lane(global)?);
         for (set, value) in [
             (agora::Builder::url as fn(agora::Builder, String) -> agora::Builder, &global.url),
             (agora::Builder::cluster, &global.cluster),
@@ -164,7 +165,6 @@ impl Node {
 
     /// Publishes a built-in event, and takes it in: one's own events are not delivered.
     fn publish(&mut self, kind: &str, body: &str) -> Option<Report> {
-        let failed = |error: &Error| Report::Failed { message: format!("{error:#}") };
         let (message, event) = match kinds::parse(kind, body).and_then(|m| Ok((m, kinds::value(kind, body)?)))
         {
             Ok(parsed) => parsed,
@@ -174,9 +174,8 @@ impl Node {
         let publishing = message.publish(&self.publisher);
         let (published, reports) = (self.published.clone(), self.reports.clone());
         tokio::spawn(async move {
-            match publishing.await {
-                Ok(receipt) => drop(published.fetch_max(receipt.seq, Ordering::Relaxed)),
-                Err(error) => drop(reports.send(failed(&error)).await),
+            if let Err(error) = publishing.await.and_then(|receipt| enter(&receipt, &published)) {
+                drop(reports.send(failed(&error)).await);
             }
         });
         None
@@ -195,9 +194,9 @@ impl Node {
             while Instant::now() < end {
                 ticks.tick().await;
                 let event = CacheInvalidated { cache: "flow".into(), entries: vec![count.to_string()] };
-                match publisher.publish(&event).await {
-                    Ok(receipt) => drop(published.fetch_max(receipt.seq, Ordering::Relaxed)),
-                    Err(error) => drop(reports.send(Report::Failed { message: format!("{error:#}") }).await),
+                let outcome = publisher.publish(&event).await;
+                if let Err(error) = outcome.and_then(|receipt| enter(&receipt, &published)) {
+                    drop(reports.send(failed(&error)).await);
                 }
                 count += 1;
             }
@@ -251,6 +250,30 @@ impl Node {
         output.line(json::line(&Report::Left)).await?;
         Ok(DONE)
     }
+}
+
+/// What the topic is on this backend, with one lane: the books are of one order of all events of a source.
+fn one_lane(global: &Global) -> Result<TopicSettings, Error> {
+    let config = Config::from_url(global.url.clone().unwrap_or_default())?;
+    let mut settings = config.topic(&TopicName::new(TOPIC)?, None);
+    settings.lanes = Some(1);
+    Ok(settings)
+}
+
+fn failed(error: &Error) -> Report {
+    Report::Failed { message: format!("{error:#}") }
+}
+
+/// Enters an event that was accepted into the books of this node.
+fn enter(receipt: &Receipt, published: &AtomicU64) -> Result<(), Error> {
+    if receipt.lane > 0 {
+        let several =
+            format!("the topic {TOPIC} has several lanes, and the books of the demo are kept for one");
+        return Err(Error::new(ErrorKind::Config, several)
+            .help("play in another cluster, or leave --cluster out: then a topic is made for the demo"));
+    }
+    published.fetch_max(receipt.seq, Ordering::Relaxed);
+    Ok(())
 }
 
 fn member(change: MemberChange) -> Option<Report> {

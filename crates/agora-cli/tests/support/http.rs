@@ -64,16 +64,25 @@ pub(crate) fn sum(body: &str, name: &str, labels: &[&str]) -> Option<f64> {
 
 /// Scrapes until the sum is so.
 pub(crate) async fn becomes(address: &str, name: &str, labels: &[&str], expected: f64) {
+    until(address, name, labels, |sum| sum == Some(expected)).await;
+}
+
+/// Scrapes until there is something of it.
+pub(crate) async fn grows(address: &str, name: &str, labels: &[&str]) {
+    until(address, name, labels, |sum| sum > Some(0.0)).await;
+}
+
+async fn until(address: &str, name: &str, labels: &[&str], is_so: impl Fn(Option<f64>) -> bool) {
     let mut last = String::new();
     let so = timeout(SOON, async {
         loop {
             last = get(address, "/metrics").await.body;
-            if sum(&last, name, labels) == Some(expected) {
+            if is_so(sum(&last, name, labels)) {
                 return;
             }
         }
     });
-    assert!(so.await.is_ok(), "{name} {labels:?} does not become {expected}:\n{last}");
+    assert!(so.await.is_ok(), "{name} {labels:?} does not become so:\n{last}");
 }
 
 /// Interrupts a node, which leaves.

@@ -10,6 +10,7 @@ use agora_core::id::{Incarnation, NodeId, SourceId};
 use tokio::sync::oneshot;
 
 use super::node::Node;
+use super::place::place;
 use super::recorder::Recorder;
 use super::run::Run;
 use crate::history::{GroupWhat, How, Life, Sub, Topic, What};
@@ -139,8 +140,9 @@ impl Elsewhere {
         Self { member: recorder.sub(), recorder }
     }
 
-    /// It says that it has done this event.
-    pub fn has_done(&self, source: SourceId, seq: u64) {
+    /// It says that it has done this event, which stands on this lane.
+    pub fn has_done(&self, source: SourceId, lane: u32, seq: u64) {
+        let seq = place(lane, seq);
         let (member, of, how) = (self.member, self.recorder.life_of(source), How::Done);
         self.recorder.record(What::Group(GroupWhat::End { member, of, seq, attempt: 1, how }));
     }
@@ -162,7 +164,8 @@ impl Handler {
     async fn handle(self, attempt: Attempt<Note>) -> Result<(), Failed> {
         let Self { member, recorder, script } = self;
         let of = recorder.life_of(attempt.source());
-        let (seq, value, number) = (attempt.seq(), attempt.value(), attempt.attempt());
+        let (seq, value) = (place(attempt.lane(), attempt.seq()), attempt.value());
+        let number = attempt.attempt();
         recorder.record(What::Group(GroupWhat::Begin { member, of, seq, value, attempt: number }));
         // Told also where it is stopped in its middle, or panics.
         let mut ending = Ending { recorder, member, of, seq, attempt: number, how: How::Dropped };
@@ -218,7 +221,7 @@ pub(super) async fn read_dead_letters(node: &Node) -> Verdict {
             if let agora_core::bus::Delivery::Event(letter) = delivery {
                 let origin = letter.origin.as_ref();
                 let of = origin.and_then(|origin| recorder.life_of(source_of(origin)));
-                let seq = origin.map_or(0, |origin| origin.seq);
+                let seq = origin.map_or(0, |origin| place(letter.lane, origin.seq));
                 recorder.remark(format!("a dead letter after {} tries: {}", letter.attempts, letter.reason));
                 recorder.record(What::Group(GroupWhat::Buried(by, of, seq, true)));
             }

@@ -17,6 +17,7 @@ mod cases;
 mod judge;
 mod member;
 mod node;
+mod place;
 mod recorder;
 mod run;
 mod tests_of;

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agora_core::bus::{Bus, BusConfig, Delivery, MemberChange, Missing, Start, Subscription};
+use agora_core::bus::{
+    Bus, BusConfig, Delivery, MemberChange, Missing, Receipt, Received, Start, Subscription,
+};
 use agora_core::codec::RecordParts;
-use agora_core::id::TopicName;
+use agora_core::id::{ClusterName, StreamId, TopicName};
 use agora_core::live::Reason;
 use agora_core::log::Cursor;
 use agora_core::membership::{MemberEvent, MemberInfo};
@@ -17,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::member::Member;
+use super::place::place;
 use super::recorder::Recorder;
 use super::run::Run;
 use crate::history::{Change, Durable, From, Life, LogWhat, Pace, Place, Sub, Topic, Value, What};
@@ -25,6 +28,8 @@ use crate::suite::{Fault, Verdict};
 
 /// The bytes of an event, where a case does not say.
 const PADDING: usize = 20;
+/// More lanes than a topic has in any case.
+const LANES_MAX: u32 = 64;
 /// A wait that is not given up while a case lasts.
 const PATIENT: Duration = Duration::from_secs(3600);
 
@@ -129,7 +134,7 @@ impl Node {
                 if let Err(error) = &outcome {
                     recorder.remark(format!("{value}: {error:#}"));
                 }
-                let outcome = outcome.map(|receipt| Some(receipt.seq)).map_err(|error| error.kind());
+                let outcome = outcome.map(|receipt| Some(place_of(&receipt))).map_err(|error| error.kind());
                 recorder.record(What::Published(value, outcome));
             });
         }
@@ -161,7 +166,7 @@ impl Node {
         let (key, id, correlation) = (None, None, None);
         let record = RecordParts { kind, version: 1, resync: true, key, body, id, correlation };
         let outcome = self.0.run.soon("a publish", publisher.publish_record(&record)).await?;
-        let known = outcome.as_ref().map(|receipt| Some(receipt.seq)).map_err(Error::kind);
+        let known = outcome.as_ref().map(|receipt| Some(place_of(receipt))).map_err(Error::kind);
         self.recorder().record(What::Published(value, known));
         Ok(outcome.map(drop)?)
     }
@@ -198,7 +203,7 @@ impl Node {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 accepted += u64::from(outcome.is_ok());
-                let outcome = outcome.map(|receipt| Some(receipt.seq)).map_err(|error| error.kind());
+                let outcome = outcome.map(|receipt| Some(place_of(&receipt))).map_err(|error| error.kind());
                 self.recorder().record(What::Published(value, outcome));
             }
         };
@@ -303,7 +308,8 @@ impl Node {
         let (gate, open) = watch::channel(true);
         let (stop, stopped) = oneshot::channel();
         let names = self.0.run.topics().to_vec();
-        let reader = Reader { sub, recorder: recorder.clone(), names, patience };
+        let cluster = self.0.run.cluster().clone();
+        let reader = Reader { sub, recorder: recorder.clone(), names, cluster, patience };
         let (give_back, given_back) = oneshot::channel();
         self.spawn(async move {
             // Nobody waits for it where the node is gone.
@@ -453,6 +459,7 @@ struct Reader {
     sub: Sub,
     recorder: Recorder,
     names: Vec<TopicName>,
+    cluster: ClusterName,
     /// How long to wait for the next delivery before the wait is given up and begun anew.
     patience: Duration,
 }
@@ -495,6 +502,13 @@ impl Reader {
         }
     }
 
+    /// The lane that its frame was formed for.
+    fn lane_of(&self, event: &Received<Note>) -> u32 {
+        let stream = event.record().frame().header().stream;
+        let is_it = |lane: &u32| StreamId::of(&self.cluster, event.topic(), *lane) == stream;
+        (0..LANES_MAX).find(is_it).unwrap_or(LANES_MAX)
+    }
+
     fn note(&self, delivery: Delivery<Note>) {
         let sub = self.sub;
         let topic = |name: &TopicName| {
@@ -505,11 +519,12 @@ impl Reader {
                 sub,
                 of: self.recorder.life_of(event.source()),
                 topic: topic(event.topic()),
-                seq: event.seq(),
+                seq: place(self.lane_of(&event), event.seq()),
                 value: event.value(),
             },
             Delivery::Gap(gap) => match gap.missing {
-                Missing::Source { source, from, to, .. } => {
+                Missing::Source { source, lane, from, to } => {
+                    let (from, to) = (from.map(|seq| place(lane, seq)), to.map(|seq| place(lane, seq)));
                     let (of, topic) = (self.recorder.life_of(source), topic(&gap.topic));
                     What::Gap { sub, of, topic, from, to, reason: gap.reason }
                 }
@@ -518,6 +533,10 @@ impl Reader {
             Delivery::Foreign(_) => What::Foreign(sub),
         });
     }
+}
+
+fn place_of(receipt: &Receipt) -> u64 {
+    place(receipt.lane, receipt.seq)
 }
 
 async fn follow_members(mut members: agora_core::bus::Members, recorder: Recorder, by: Life) {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agora_core::id::{SourceId, TopicName};
 use agora_core::transport::{
     Address, BoxFuture, Capabilities, CursorStore, Fence, FromGroup, GroupInbox, GroupSpec, Hint, Inbound,
-    Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, PublishFailed, Settle, Token, TopicInfo, TopicSpec,
-    Transport,
+    Inbox, Link, LogInbox, LogStart, OutFrame, Outcome, Position, PublishFailed, Settle, Token, TopicInfo,
+    TopicSpec, Transport,
 };
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
@@ -137,8 +137,15 @@ impl<T: Transport> CursorStore for Tap<T> {
         Ok(taken)
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
-        let saved = self.store()?.save(topic, name, fence, cursor).await;
+    async fn save(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        places: &[(u32, Position)],
+    ) -> Result<()> {
+        let saved = self.store()?.save(topic, name, fence, cursor, places).await;
         self.recorder.saved(topic, name, fence, cursor, &saved);
         saved
     }

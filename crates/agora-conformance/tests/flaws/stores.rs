@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use agora_core::id::{NAME_BYTES_MAX, TopicName};
-use agora_core::transport::{CursorStore, Fence, Transport};
+use agora_core::transport::{CursorStore, Fence, Position, Transport};
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 
@@ -42,14 +42,21 @@ impl CursorStore for Flawed {
         Ok((fence, saved))
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+    async fn save(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        places: &[(u32, Position)],
+    ) -> Result<()> {
         let (topic, name) = self.place(topic, name)?;
         let cursor = match self.flaw {
             Flaw::SavesNothing => return Ok(()),
             Flaw::CutsCursors => &cursor[..cursor.len().min(1000)],
             _ => cursor,
         };
-        match self.store()?.save(&topic, &name, fence, cursor).await {
+        match self.store()?.save(&topic, &name, fence, cursor, places).await {
             Err(error) if error.kind() == ErrorKind::Conflict && self.flaw == Flaw::IgnoresFences => Ok(()),
             saved => saved,
         }

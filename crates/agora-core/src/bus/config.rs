@@ -20,11 +20,11 @@ pub struct BusConfig {
     pub node: NodeName,
     /// Words that the other members see, such as `role=imap`. At most 32, of at most 200 bytes each.
     pub tags: Vec<(String, String)>,
-    /// What topics are. One that is not named here is of the usual kind, unless it is one of dead letters. Every node
+    /// What topics are. One that is not named here is as usual, unless it is one of dead letters. Every node
     /// must be told the same.
     pub topics: BTreeMap<TopicName, TopicSettings>,
-    /// What a topic is that is not named. Default: live.
-    pub usual: TopicKind,
+    /// What a topic is that is not named. Default: [`TopicSettings::LIVE`].
+    pub usual: TopicSettings,
     /// Memory and time bounds.
     pub limits: Limits,
     /// When a silent node is held dead.
@@ -47,7 +47,7 @@ impl BusConfig {
             node,
             tags: Vec::new(),
             topics: BTreeMap::new(),
-            usual: TopicKind::Live,
+            usual: TopicSettings::LIVE,
             limits: Limits::default(),
             membership: MembershipConfig::default(),
             clock: Clock::System,
@@ -61,7 +61,7 @@ impl BusConfig {
     pub fn settings_of(&self, topic: &TopicName) -> TopicSettings {
         let usual = match topic.is_dead_letters() {
             true => TopicSettings::LOG.framing(Framing::Each),
-            false => TopicSettings { kind: self.usual, ..TopicSettings::LIVE },
+            false => self.usual,
         };
         self.topics.get(topic).copied().unwrap_or(usual)
     }

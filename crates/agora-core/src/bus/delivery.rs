@@ -26,6 +26,7 @@ pub struct Received<E> {
     /// The event.
     pub event: E,
     pub(crate) topic: TopicName,
+    pub(crate) lane: u32,
     pub(crate) record: Record,
 }
 
@@ -33,6 +34,11 @@ impl<E> Received<E> {
     /// The topic it came on.
     pub fn topic(&self) -> &TopicName {
         &self.topic
+    }
+
+    /// The lane it came on.
+    pub fn lane(&self) -> u32 {
+        self.lane
     }
 
     /// Who published it.

@@ -48,8 +48,6 @@ pub(crate) struct LaneSender {
     outlet: Outlet,
     role: Role,
     messages: Messages,
-    /// Frames of one event are formed in here, so that a call of a thousand needs no memory of its own for each.
-    forming: BytesMut,
     announcements: VecDeque<Announcement>,
     /// In the order of their sequences; sent again from the front after a failure.
     flight: VecDeque<InFlight>,
@@ -67,7 +65,6 @@ impl LaneSender {
             stream: shared.stream_of(&address.topic, address.lane),
             role: Role::new(&settings, Instant::now(), shared.config.limits.repair_age),
             messages: Messages::new(settings, shared.me),
-            forming: BytesMut::new(),
             address,
             settings,
             outlet,
@@ -192,14 +189,15 @@ impl LaneSender {
         self.count_expired();
         if self.flight.len() < CALL_FRAMES_MAX {
             let batches = self.outlet.take(CALL_FRAMES_MAX - self.flight.len(), CALL_BYTES_MAX);
+            // Frames of one event are formed in here, so that a call of a thousand needs no memory of its own for each.
+            let mut forming = BytesMut::new();
             if self.settings.framing == Framing::Each {
                 // No more than is needed: what is kept of it for repair is counted.
                 let bytes: usize = batches.iter().map(|batch| batch.builder.frame_bytes()).sum();
-                self.forming = BytesMut::with_capacity(bytes.min(FORMING_BYTES_MAX));
+                forming.reserve(bytes.min(FORMING_BYTES_MAX));
             }
             let now = (Instant::now(), self.shared.config.clock.now_us());
-            batches.into_iter().for_each(|batch| self.form(now, batch));
-            self.forming = BytesMut::new();
+            batches.into_iter().for_each(|batch| self.form(now, batch, &mut forming));
         }
         if self.flight.is_empty() {
             return;
@@ -223,19 +221,19 @@ impl LaneSender {
             }
             Announcement::Head { next, floor, fin, nonces } => {
                 let sent_us = self.shared.config.clock.now_us();
-                codec::encode_head(&Stamp { sent_us, ..self.stamp(next, floor) }, fin, &nonces)
+                codec::encode_head(&self.stamp(next, floor, sent_us), fin, &nonces)
             }
         }
     }
 
     /// Gives a batch its sequences. From here on it is immutable, and can no longer be called back.
-    fn form(&mut self, (now, sent_us): (Instant, u64), mut batch: Batch) {
+    fn form(&mut self, (now, sent_us): (Instant, u64), mut batch: Batch, forming: &mut BytesMut) {
         let (records, seq) = (batch.builder.records(), self.role.next());
-        let stamp = Stamp { sent_us, ..self.stamp(seq, self.role.floor()) };
+        let stamp = self.stamp(seq, self.role.floor(), sent_us);
         let builder = std::mem::take(&mut batch.builder);
         let frame = match self.settings.framing {
             Framing::Batch => builder.into_frame(&stamp),
-            Framing::Each => builder.into_frame_of(&mut self.forming, &stamp),
+            Framing::Each => builder.into_frame_of(forming, &stamp),
         };
         let share = self.shared.repair_share();
         self.role.formed(now, frame.clone(), records, share);
@@ -248,9 +246,8 @@ impl LaneSender {
         self.flight.push_back(InFlight { frame, batch: Some((batch, receipt)) });
     }
 
-    /// Without the time.
-    fn stamp(&self, seq: u64, floor: u64) -> Stamp {
-        Stamp { source: self.shared.me, stream: self.stream, seq, floor, sent_us: 0 }
+    fn stamp(&self, seq: u64, floor: u64, sent_us: u64) -> Stamp {
+        Stamp { source: self.shared.me, stream: self.stream, seq, floor, sent_us }
     }
 
     fn sent(&mut self, result: Result<(), PublishFailed>) {

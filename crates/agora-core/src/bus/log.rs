@@ -135,9 +135,9 @@ impl LogTask {
 
     /// Runs until the subscription is gone or the bus ends.
     pub(crate) async fn run(mut self) {
-        match self.read().await {
-            Ok(()) => self.of.backlog.end(Ok(())),
-            Err(error) => self.of.end(error),
+        // That it has ended in good order is said when it is dropped.
+        if let Err(error) = self.read().await {
+            self.of.end(error);
         }
     }
 

@@ -89,7 +89,7 @@ impl Durable {
         let _turn = place.saving.lock().await;
         for (topic, fence) in &self.topics {
             let Some((cursor, places)) = place.cursor_of(topic) else { continue };
-            store.save_at(topic, &self.name, *fence, &cursor.to_bytes()?, &places).await?;
+            store.save(topic, &self.name, *fence, &cursor.to_bytes()?, &places).await?;
         }
         Ok(())
     }
@@ -159,7 +159,14 @@ mod tests {
             Ok((Fence(1), None))
         }
 
-        async fn save(&self, _: &TopicName, _: &str, _: Fence, cursor: &[u8]) -> Result<()> {
+        async fn save(
+            &self,
+            _: &TopicName,
+            _: &str,
+            _: Fence,
+            cursor: &[u8],
+            _: &[(u32, Position)],
+        ) -> Result<()> {
             if !std::mem::replace(&mut *lock(&self.first), true) {
                 self.go.notified().await;
             }

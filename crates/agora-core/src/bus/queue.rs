@@ -283,23 +283,21 @@ impl Queue {
             room && !batch.sealed && batch.deadline <= deadline && batch.builder.fits(record)
         };
         let each = self.settings.framing == Framing::Each;
-        let ticket = match lane.batches.back_mut().filter(|batch| !each && fits(batch)) {
+        let queued = match lane.batches.back_mut().filter(|batch| !each && fits(batch)) {
             Some(batch) => {
                 batch.builder.push(record)?;
                 batch.room += cost;
-                let ticket = Ticket { fate: batch.fate.clone(), index: batch.builder.records() - 1 };
-                lane.accepted += 1;
-                return Ok((ticket, None));
+                (Ticket { fate: batch.fate.clone(), index: batch.builder.records() - 1 }, None)
             }
             None => {
                 let batch = self.batch(record, hash, cost, (now, deadline))?;
                 let ticket = Ticket { fate: batch.fate.clone(), index: 0 };
                 lane.batches.push_back(batch);
-                ticket
+                (ticket, Some(lane.wake.clone()))
             }
         };
         lane.accepted += 1;
-        Ok((ticket, Some(lane.wake.clone())))
+        Ok(queued)
     }
 
     /// A batch that begins with this record.

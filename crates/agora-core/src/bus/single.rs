@@ -1,5 +1,7 @@
 //! What the message of one event shows to those who know nothing of frames: the backend's own key and headers.
 
+use std::fmt::Write;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::codec;
@@ -12,10 +14,9 @@ const VERSION: &str = "agora-version";
 const SOURCE: &str = "agora-source";
 const SEQ: &str = "agora-seq";
 
-/// The versions that nearly all kinds have.
-const VERSIONS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-/// The room for numbers as text that is taken at once.
+/// The room for numbers as text that is taken at once, and the most that one takes.
 const DIGITS_BYTES: usize = 4096;
+const DIGITS_MAX: usize = 20;
 
 /// Makes messages of the frames of one sender. Nothing is copied out of a frame: key and headers are parts of it.
 pub(crate) struct Messages {
@@ -40,31 +41,21 @@ impl Messages {
             // The body alone, as other software would have sent it.
             return OutFrame { payload: first.body, key: first.key, headers: Vec::new() };
         }
-        let version = match VERSIONS.get(usize::from(first.version)) {
-            Some(version) => Bytes::from_static(version.as_bytes()),
-            None => first.version.to_string().into(),
-        };
         let headers = vec![
             (KIND, first.kind),
-            (VERSION, version),
+            (VERSION, self.digits_of(first.version.into())),
             (SOURCE, self.source.clone()),
             (SEQ, self.digits_of(seq)),
         ];
         OutFrame { payload: frame.clone(), key: first.key, headers }
     }
 
-    fn digits_of(&mut self, mut number: u64) -> Bytes {
-        let mut text = [b'0'; 20];
-        let mut at = text.len();
-        while number > 0 || at == text.len() {
-            at -= 1;
-            text[at] += u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
-        }
-        if self.digits.capacity() < text.len() {
+    fn digits_of(&mut self, number: u64) -> Bytes {
+        if self.digits.capacity() < DIGITS_MAX {
             self.digits = BytesMut::with_capacity(DIGITS_BYTES);
         }
-        self.digits.extend_from_slice(&text[at..]);
+        // There is room, so it does not fail.
+        let _ = write!(self.digits, "{number}");
         self.digits.split().freeze()
     }
 }

@@ -474,7 +474,8 @@ impl<E: Events> Subscription<E> {
                     current.count();
                     self.step = step_of(&current.progress, Some(record.seq() + 1));
                     let topic = current.topic.clone();
-                    return Some(Delivery::Event(Received { event, topic, record }));
+                    let lane = current.lane;
+                    return Some(Delivery::Event(Received { event, topic, lane, record }));
                 }
                 Ok(None) if !record.resync() => {
                     add(&counters.skipped_unknown, 1);

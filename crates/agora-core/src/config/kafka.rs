@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::secret::Secret;
 use super::takes::Takes;
 use super::value::Value;
+use crate::id::TopicName;
 
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +28,9 @@ pub enum Sasl {
 pub struct Kafka {
     /// The first servers to ask, `host:port`.
     pub brokers: Vec<String>,
-    /// The default group, and the prefix of durable names.
+    /// The group of this service, and the prefix of durable names.
     pub group: Option<String>,
-    /// The first word of domain topics: `PREFIX.events.DOMAIN`.
+    /// What the names of domain topics begin with: `PREFIX.events.DOMAIN`. `None`: `events.DOMAIN`.
     pub topic_prefix: Option<String>,
     /// After how much silence a member of a group is thrown out. Default 10 s.
     pub session_timeout: Duration,
@@ -79,8 +80,18 @@ impl Default for Kafka {
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("brokers", Takes::Hosts, "", "The first servers to ask; the port is 9092 where it is left out."),
-    Key::new("group", Takes::Text, "", "The default group, and the prefix of durable names."),
-    Key::new("topic_prefix", Takes::Text, "", "The first word of domain topics: `PREFIX.events.DOMAIN`."),
+    Key::new(
+        "group",
+        Takes::Text,
+        "",
+        "The group of this service, and the prefix of durable names, which is \"agora\" without it.",
+    ),
+    Key::new(
+        "topic_prefix",
+        Takes::Text,
+        "",
+        "What the names of domain topics begin with: `PREFIX.events.DOMAIN`, without it `events.DOMAIN`.",
+    ),
     Key::new(
         "session_timeout",
         Takes::time(1000, 30 * 60 * 1000),
@@ -158,6 +169,15 @@ impl Kafka {
                 ["kafka.brokers"],
                 "is not set, and the backend kafka is chosen",
                 "name the servers: `url = \"kafka://host:9092,host:9092\"`, or `brokers` in the table `[kafka]`",
+            ));
+        }
+        if let Some(prefix) = &self.topic_prefix
+            && TopicName::new(&format!("{prefix}.events.domain")).is_err()
+        {
+            return Err(Problem::relation(
+                ["kafka.topic_prefix"],
+                "is nothing that the name of a topic can begin with",
+                "take words of A-Z a-z 0-9 _ - joined by dots",
             ));
         }
         credentials("kafka", self.user.is_some(), self.password.is_some(), self.password_file.is_some())?;

@@ -6,7 +6,7 @@
 //! | `key`, `keys` | [`Key`]: the name, default and bounds of each setting, and the list of all of them |
 //! | `takes`, `value` | [`Takes`]: how a raw value is read; [`Value`]: what it is then |
 //! | `topics`, `kafka`, `nats`, `redis`, `zenoh` | the sections |
-//! | `secret`, `host`, `list`, `duration`, `percent` | what several of them need |
+//! | `secret`, `host`, `list`, `duration` | what several of them need |
 //!
 //! Nothing here reads a file or a variable, and nothing here knows in whose words a setting was written: that is the
 //! work of the facade, which turns every style into the keys of this module. A backend takes its section from here and
@@ -21,7 +21,6 @@ mod keys;
 mod list;
 mod model;
 mod nats;
-mod percent;
 mod problem;
 mod redis;
 mod secret;
@@ -30,6 +29,7 @@ mod topics;
 mod value;
 mod zenoh;
 
+pub use crate::percent::percent_decode;
 pub use crate::transport::{Framing, Wire};
 pub use backend::Backend;
 pub use kafka::{Kafka, Sasl};
@@ -37,7 +37,6 @@ pub use key::Key;
 pub use keys::{SECTIONS, Section, find, section};
 pub use model::Model;
 pub use nats::{Nats, Storage};
-pub use percent::percent_decode;
 pub use problem::Problem;
 pub use redis::{Protocol, Redis, RedisMode};
 pub use secret::{Secret, SecretUrl};

@@ -41,7 +41,6 @@ fn a_default_that_is_written_as_a_value_is_the_models() {
     let backends = [
         "cluster",
         "mode",
-        "framing",
         "wire",
         "lease",
         "multicast_port",

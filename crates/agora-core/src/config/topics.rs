@@ -39,7 +39,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "framing",
         Takes::OneOf(&["batch", "each"]),
-        "\"batch\"",
+        "\"batch\", but \"each\" for a log on Kafka",
         "Many events a message, or one event a message with the backend's own key.",
     ),
     Key::new(
@@ -69,12 +69,11 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 impl TopicConfig {
-    /// What the topic is, where one of which nothing is said is of this kind.
-    pub fn settings(&self, usual: TopicKind) -> TopicSettings {
+    /// What the topic is, where one of which nothing is said is `usual`.
+    pub fn settings(&self, usual: TopicSettings) -> TopicSettings {
         let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
-        let mut settings = TopicSettings::LIVE;
-        settings.kind = self.kind.unwrap_or(usual);
-        settings.framing = self.framing.unwrap_or_default();
+        let mut settings = usual.of_kind(self.kind.unwrap_or(usual.kind));
+        settings.framing = self.framing.unwrap_or(settings.framing);
         settings.retention = self.retention;
         settings.replicas = small(self.replicas);
         settings.lanes = small(self.lanes);

@@ -1,12 +1,11 @@
 //! One record of a group's log that this member holds, and its events.
 
-use std::collections::BTreeMap;
-
 use tokio::time::Instant;
 
-use super::words::JobId;
+use super::rights::Rights;
+use super::settled::Known;
 use crate::id::SourceId;
-use crate::transport::{Position, Token};
+use crate::transport::Position;
 
 /// Which record it is, wherever and however often it stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,11 +43,12 @@ pub(super) enum State {
     /// It waits for its turn.
     Todo,
     /// The application works on it.
-    Running { job: JobId, until: Instant },
+    Running { job: u64, until: Instant },
     /// It failed, and is tried again then.
     Waiting { until: Instant },
-    /// It is to be stored among the dead letters, as soon as `again` has passed. That failed so often already.
-    Dead { reason: String, storing: bool, again: Option<Instant>, failures: u32 },
+    /// It is to be stored among the dead letters, as soon as `again` has passed. `storing`: the job that is about it. That
+    /// failed so often already.
+    Dead { reason: String, storing: Option<u64>, again: Option<Instant>, failures: u32 },
     /// Nothing is to be done with it as long as the frame is not given out anew.
     Parked,
     /// It is done, or stored among the dead letters.
@@ -67,12 +67,12 @@ impl State {
 
     /// Is it worked on, by the application or on its way to the dead letters?
     fn is_busy(&self) -> bool {
-        matches!(self, Self::Running { .. } | Self::Dead { storing: true, .. })
+        matches!(self, Self::Running { .. } | Self::Dead { storing: Some(_), .. })
     }
 
     /// Is it to be stored among the dead letters now?
     pub(super) fn is_to_bury(&self) -> bool {
-        matches!(self, Self::Dead { storing: false, again: None, .. })
+        matches!(self, Self::Dead { storing: None, again: None, .. })
     }
 }
 
@@ -112,16 +112,6 @@ pub(super) struct Event {
     pub(super) failures: u32,
 }
 
-/// The right to settle one place at which a frame stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Held {
-    pub(super) token: Token,
-    /// When to say next that it is still worked on; or, once it is done, to say that anew.
-    pub(super) due: Instant,
-    /// The backend was told that it is done, and has not answered.
-    pub(super) acking: bool,
-}
-
 /// One record that this member holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Frame<T> {
@@ -129,7 +119,7 @@ pub(super) struct Frame<T> {
     pub(super) item: T,
     pub(super) bytes: usize,
     /// Each place where it stands, and the right to settle it there.
-    pub(super) held: BTreeMap<(u32, Position), Held>,
+    pub(super) held: Rights,
     /// How often the backend gave it out.
     pub(super) attempt: u32,
     pub(super) events: Vec<Event>,
@@ -165,7 +155,7 @@ impl<T> Frame<T> {
     }
 
     pub(super) fn is_on(&self, lanes: &[u32]) -> bool {
-        self.held.keys().any(|(lane, _)| lanes.contains(lane))
+        self.held.places().any(|(lane, _)| lanes.contains(&lane))
     }
 
     /// How often an event was tried, with the try that is running or comes next.
@@ -174,7 +164,12 @@ impl<T> Frame<T> {
         self.attempt.max(1).saturating_add(failures)
     }
 
-    pub(super) fn settled(&self) -> Vec<bool> {
-        self.events.iter().map(|event| event.state == State::Settled).collect()
+    /// What of it is settled.
+    pub(super) fn known(&self) -> Option<Known> {
+        match self.counts.settled {
+            0 => None,
+            all if all == self.events.len() => Some(Known::All(all)),
+            _ => Some(Known::Some(self.events.iter().map(|event| event.state == State::Settled).collect())),
+        }
     }
 }

@@ -8,9 +8,11 @@
 //! Pure, like all that decides: records and a time go in, decisions come out; no task, no clock, no I/O.
 
 mod frame;
+mod index;
 mod lines;
 mod offsets;
 mod policy;
+mod rights;
 mod settled;
 #[cfg(test)]
 mod tests;

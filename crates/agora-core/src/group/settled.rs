@@ -1,21 +1,23 @@
 //! What this member has settled: it does not handle it again, however often it is given out anew.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use super::frame::Origin;
+use super::index::Index;
 
 /// What this member has settled of frames that it no longer holds. The latest frames only: an older one that comes again
 /// is handled again, which a group may always do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
-    frames: BTreeMap<Origin, Known>,
+    frames: Index<Origin, Known>,
     order: VecDeque<Origin>,
     frames_max: usize,
 }
 
 /// What is settled of one frame. Nearly always all of it, which takes no memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Known {
+pub(super) enum Known {
     /// So many events, from the first on.
     All(usize),
     Some(Box<[bool]>),
@@ -23,18 +25,11 @@ enum Known {
 
 impl Settled {
     pub(super) fn new(frames_max: usize) -> Self {
-        Self { frames: BTreeMap::new(), order: VecDeque::new(), frames_max }
+        Self { frames: Index::default(), order: VecDeque::new(), frames_max }
     }
 
-    /// Remembers which events of a frame are settled.
-    pub(super) fn remember(&mut self, origin: Origin, events: Vec<bool>) {
-        if !events.contains(&true) {
-            return;
-        }
-        let known = match events.contains(&false) {
-            true => Known::Some(events.into()),
-            false => Known::All(events.len()),
-        };
+    /// Remembers what of a frame is settled.
+    pub(super) fn remember(&mut self, origin: Origin, known: Known) {
         if self.frames.insert(origin, known).is_none() {
             self.order.push_back(origin);
         }
@@ -52,5 +47,12 @@ impl Settled {
             Some(Known::All(events)) => index < *events,
             Some(Known::Some(events)) => events.get(index) == Some(&true),
         }
+    }
+}
+
+/// What is known stands in the index alone, which leaves itself out.
+impl Hash for Settled {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.order.iter().for_each(|origin| (origin, self.frames.get(origin)).hash(state));
     }
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::frame::{Counts, Event, Frame, Held, Origin, Slot, State};
+use super::frame::{Counts, Event, Frame, Origin, Slot, State};
+use super::index::Index;
 use super::lines::Lines;
 use super::policy::Policy;
+use super::rights::{Held, Place, Rights};
 use super::settled::Settled;
 use super::timers::{Timer, Timers};
 use super::words::{Action, Answer, Begin, Burial, JobId, Record, Verdict};
 use crate::limits::GROUP_SETTLED_MAX;
-use crate::transport::{Position, Settle, Token};
+use crate::transport::{Settle, Token};
 
 /// The least pause before something is said to the backend once more, whatever the policy says: a backend that refuses
 /// at once is not asked in a circle.
@@ -22,10 +24,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tracker<T> {
     policy: Policy,
-    frames: BTreeMap<u64, Frame<T>>,
-    by_origin: BTreeMap<Origin, u64>,
-    tokens: BTreeMap<Token, (u64, (u32, Position))>,
-    jobs: BTreeMap<JobId, Slot>,
+    /// Boxed, for a tree moves what it holds.
+    frames: BTreeMap<u64, Box<Frame<T>>>,
+    by_origin: Index<Origin, u64>,
+    tokens: Index<Token, (u64, Place)>,
     lines: Lines,
     settled: Settled,
     timers: Timers,
@@ -33,6 +35,8 @@ pub struct Tracker<T> {
     revoking: BTreeSet<u32>,
     leaving: bool,
     bytes: usize,
+    /// How many of the rights are being given up: the backend was told that the record is done, and has not answered.
+    acking: usize,
     last_frame: u64,
     last_job: u64,
 }
@@ -43,9 +47,8 @@ impl<T: Clone> Tracker<T> {
         Self {
             policy,
             frames: BTreeMap::new(),
-            by_origin: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            jobs: BTreeMap::new(),
+            by_origin: Index::default(),
+            tokens: Index::default(),
             lines: Lines::default(),
             settled: Settled::new(GROUP_SETTLED_MAX),
             timers: Timers::default(),
@@ -53,6 +56,7 @@ impl<T: Clone> Tracker<T> {
             revoking: BTreeSet::new(),
             leaving: false,
             bytes: 0,
+            acking: 0,
             last_frame: 0,
             last_job: 0,
         }
@@ -88,9 +92,14 @@ impl<T: Clone> Tracker<T> {
         self.frames.len().max(self.tokens.len())
     }
 
+    /// How many of the records are done, and not yet so for the backend.
+    pub fn acking(&self) -> usize {
+        self.acking
+    }
+
     /// Is this try still under way?
     pub fn is_running(&self, job: JobId) -> bool {
-        self.jobs.contains_key(&job)
+        matches!(self.state(job.slot), Some(State::Running { job: of, .. }) if *of == job.number)
     }
 
     /// What the records that are held weigh.
@@ -116,8 +125,7 @@ impl<T: Clone> Tracker<T> {
         self.tokens.insert(token, (id, (lane, at)));
         self.timers.insert(due, Timer::Held(token));
         if let Some(old) = replaced {
-            self.tokens.remove(&old.token);
-            self.timers.remove(old.due, Timer::Held(old.token));
+            self.forget_right(&old);
         }
         self.unpark(id);
         if self.leaving {
@@ -135,7 +143,7 @@ impl<T: Clone> Tracker<T> {
             }
             let job = self.job(slot);
             let until = now + self.policy.job_timeout;
-            self.set(slot, State::Running { job, until });
+            self.set(slot, State::Running { job: job.number, until });
             let frame = self.frames.get(&slot.frame)?;
             let attempt = frame.attempt_of(slot.index);
             return Some(Begin { job, item: frame.item.clone(), index: slot.index, attempt });
@@ -144,11 +152,10 @@ impl<T: Clone> Tracker<T> {
 
     /// Takes what came of a try. `false`: its time had run out, and it counts as failed already.
     pub fn handle_verdict(&mut self, now: Instant, job: JobId, verdict: Verdict) -> bool {
-        let Some(&slot) = self.jobs.get(&job) else { return false };
-        if !matches!(self.state(slot), Some(State::Running { job: of, .. }) if *of == job) {
+        if !self.is_running(job) {
             return false;
         }
-        self.jobs.remove(&job);
+        let slot = job.slot;
         match verdict {
             Verdict::Done => self.settle(slot),
             Verdict::Retry(reason) => self.fail(now, slot, reason),
@@ -168,14 +175,18 @@ impl<T: Clone> Tracker<T> {
 
     /// Takes what came of a burial: stored, or perhaps not; then it is tried again, as long as the record is held.
     pub fn handle_buried(&mut self, now: Instant, job: JobId, stored: bool) {
-        let Some(slot) = self.jobs.remove(&job) else { return };
+        let slot = job.slot;
+        let Some(State::Dead { reason, storing, failures, .. }) = self.state(slot) else { return };
+        if *storing != Some(job.number) {
+            return;
+        }
         if stored {
             self.settle(slot);
-        } else if let Some(State::Dead { reason, failures, .. }) = self.state(slot) {
+        } else {
             let failures = failures.saturating_add(1);
             let again = Some(now + self.policy.pause(failures).max(PAUSE_MIN));
             let reason = reason.clone();
-            self.set(slot, State::Dead { reason, storing: false, again, failures });
+            self.set(slot, State::Dead { reason, storing: None, again, failures });
             if self.frames.get(&slot.frame).is_some_and(|frame| frame.held.is_empty()) {
                 self.park(slot);
             }
@@ -186,7 +197,7 @@ impl<T: Clone> Tracker<T> {
     /// Takes what the backend said to a [`Action::Settle`].
     pub fn handle_answer(&mut self, now: Instant, token: Token, how: Settle, answer: Answer) {
         let Some(&(id, place)) = self.tokens.get(&token) else { return };
-        let Some(held) = self.frames.get_mut(&id).and_then(|frame| frame.held.get_mut(&place)) else {
+        let Some(held) = self.frames.get_mut(&id).and_then(|frame| frame.held.get_mut(place)) else {
             return;
         };
         match (answer, how) {
@@ -197,7 +208,9 @@ impl<T: Clone> Tracker<T> {
                 }
             }
             (Answer::Failed, Settle::Ack | Settle::Extend) => {
-                held.acking &= how != Settle::Ack;
+                if how == Settle::Ack {
+                    self.acking -= usize::from(std::mem::take(&mut held.acking));
+                }
                 let pause = self.policy.backoff.0.min(self.policy.extend_after());
                 let due = now + pause.max(PAUSE_MIN);
                 let old = std::mem::replace(&mut held.due, due);
@@ -261,14 +274,14 @@ impl<T: Clone> Tracker<T> {
         match self.state(slot).cloned() {
             Some(State::Running { job, .. }) => {
                 let reason = format!("not settled within {:?}", self.policy.job_timeout);
-                self.handle_verdict(now, job, Verdict::Retry(reason));
+                self.handle_verdict(now, JobId { slot, number: job }, Verdict::Retry(reason));
             }
             Some(State::Waiting { .. }) => {
                 self.set(slot, State::Todo);
                 self.lines.make_ready(slot);
             }
-            Some(State::Dead { reason, storing: false, failures, .. }) => {
-                self.set(slot, State::Dead { reason, storing: false, again: None, failures });
+            Some(State::Dead { reason, storing: None, failures, .. }) => {
+                self.set(slot, State::Dead { reason, storing: None, again: None, failures });
                 self.check(slot.frame);
             }
             _ => {}
@@ -279,11 +292,12 @@ impl<T: Clone> Tracker<T> {
         let Some(&(id, place)) = self.tokens.get(&token) else { return };
         let Some(frame) = self.frames.get_mut(&id) else { return };
         let settled = frame.is_settled();
-        let Some(held) = frame.held.get_mut(&place) else { return };
+        let Some(held) = frame.held.get_mut(place) else { return };
         if held.acking {
             return;
         }
         held.acking = settled;
+        self.acking += usize::from(settled);
         held.due = now + self.policy.extend_after();
         self.timers.insert(held.due, Timer::Held(token));
         self.actions.push_back(Action::Settle(token, if settled { Settle::Ack } else { Settle::Extend }));
@@ -300,7 +314,7 @@ impl<T: Clone> Tracker<T> {
             origin,
             item,
             bytes,
-            held: BTreeMap::new(),
+            held: Rights::default(),
             attempt: 0,
             counts: Counts::of(&events),
             events,
@@ -309,7 +323,7 @@ impl<T: Clone> Tracker<T> {
         self.last_frame += 1;
         self.bytes += bytes;
         self.by_origin.insert(origin, self.last_frame);
-        self.frames.insert(self.last_frame, frame);
+        self.frames.insert(self.last_frame, Box::new(frame));
         self.last_frame
     }
 
@@ -347,7 +361,7 @@ impl<T: Clone> Tracker<T> {
             return self.give_up(slot, reason);
         }
         let stays = !frame.held.is_empty() && !frame.releasing;
-        if stays && !frame.held.keys().any(|(lane, _)| self.revoking.contains(lane)) {
+        if stays && !frame.held.places().any(|(lane, _)| self.revoking.contains(&lane)) {
             self.set(slot, State::Waiting { until: now + self.policy.pause(failures) });
         } else {
             self.park(slot);
@@ -366,7 +380,7 @@ impl<T: Clone> Tracker<T> {
     fn give_up(&mut self, slot: Slot, reason: String) {
         match self.frames.get(&slot.frame) {
             Some(frame) if !frame.held.is_empty() => {
-                self.set(slot, State::Dead { reason, storing: false, again: None, failures: 0 });
+                self.set(slot, State::Dead { reason, storing: None, again: None, failures: 0 });
                 self.check(slot.frame);
             }
             _ => self.park(slot),
@@ -387,7 +401,7 @@ impl<T: Clone> Tracker<T> {
     fn park_all(&mut self, id: u64) {
         let Some(frame) = self.frames.get(&id) else { return };
         let idle = |state: &State| {
-            matches!(state, State::Todo | State::Waiting { .. } | State::Dead { storing: false, .. })
+            matches!(state, State::Todo | State::Waiting { .. } | State::Dead { storing: None, .. })
         };
         let slots: Vec<usize> =
             (0..frame.events.len()).filter(|&index| idle(&frame.events[index].state)).collect();
@@ -424,7 +438,7 @@ impl<T: Clone> Tracker<T> {
     fn lose_places(&mut self, is_gone: impl Fn(u32) -> bool) {
         for id in self.frames.keys().copied().collect::<Vec<_>>() {
             let Some(frame) = self.frames.get(&id) else { continue };
-            let gone: Vec<_> = frame.held.keys().filter(|(lane, _)| is_gone(*lane)).copied().collect();
+            let gone: Vec<_> = frame.held.places().filter(|(lane, _)| is_gone(*lane)).collect();
             for place in gone {
                 self.let_go(id, place);
             }
@@ -453,15 +467,16 @@ impl<T: Clone> Tracker<T> {
         dead.into_iter().for_each(|index| self.bury(Slot { frame: id, index }));
         let Some(frame) = self.frames.get_mut(&id) else { return };
         if frame.is_settled() {
-            for held in frame.held.values_mut().filter(|held| !held.acking) {
+            for held in frame.held.iter_mut().filter(|held| !held.acking) {
                 held.acking = true;
+                self.acking += 1;
                 self.actions.push_back(Action::Settle(held.token, Settle::Ack));
             }
         } else if frame.releasing && !frame.is_busy() {
             self.park_all(id);
             let behind = self.behind(id);
             let Some(frame) = self.frames.get(&id) else { return };
-            for place in frame.held.keys().copied().collect::<Vec<_>>() {
+            for place in frame.held.places().collect::<Vec<_>>() {
                 if let Some(token) = self.let_go(id, place) {
                     self.actions.push_back(Action::Settle(token, Settle::Release));
                 }
@@ -474,7 +489,8 @@ impl<T: Clone> Tracker<T> {
     fn bury(&mut self, slot: Slot) {
         let Some(State::Dead { reason, failures, .. }) = self.state(slot).cloned() else { return };
         let job = self.job(slot);
-        self.set(slot, State::Dead { reason: reason.clone(), storing: true, again: None, failures });
+        let storing = Some(job.number);
+        self.set(slot, State::Dead { reason: reason.clone(), storing, again: None, failures });
         let Some(frame) = self.frames.get(&slot.frame) else { return };
         let failures = frame.events.get(slot.index).map_or(0, |event| event.failures);
         let attempts = frame.attempt.saturating_sub(1).saturating_add(failures);
@@ -483,11 +499,16 @@ impl<T: Clone> Tracker<T> {
     }
 
     /// Gives up the right to settle one place of a frame.
-    fn let_go(&mut self, id: u64, place: (u32, Position)) -> Option<Token> {
-        let held = self.frames.get_mut(&id)?.held.remove(&place)?;
+    fn let_go(&mut self, id: u64, place: Place) -> Option<Token> {
+        let held = self.frames.get_mut(&id)?.held.remove(place)?;
+        self.forget_right(&held);
+        Some(held.token)
+    }
+
+    fn forget_right(&mut self, held: &Held) {
         self.tokens.remove(&held.token);
         self.timers.remove(held.due, Timer::Held(held.token));
-        Some(held.token)
+        self.acking -= usize::from(held.acking);
     }
 
     /// Forgets a frame but for what is settled of it.
@@ -495,13 +516,14 @@ impl<T: Clone> Tracker<T> {
         let Some(frame) = self.frames.remove(&id) else { return };
         self.bytes -= frame.bytes;
         self.by_origin.remove(&frame.origin);
-        self.settled.remember(frame.origin, frame.settled());
+        if let Some(known) = frame.known() {
+            self.settled.remember(frame.origin, known);
+        }
     }
 
     fn job(&mut self, slot: Slot) -> JobId {
         self.last_job += 1;
-        self.jobs.insert(JobId(self.last_job), slot);
-        JobId(self.last_job)
+        JobId { slot, number: self.last_job }
     }
 
     fn state(&self, slot: Slot) -> Option<&State> {
@@ -512,9 +534,6 @@ impl<T: Clone> Tracker<T> {
         let due = state.due();
         let was = self.frames.get_mut(&slot.frame).and_then(|frame| frame.set(slot.index, state));
         let Some(was) = was else { return };
-        if let State::Running { job, .. } = was {
-            self.jobs.remove(&job);
-        }
         if let Some(due) = was.due() {
             self.timers.remove(due, Timer::Event(slot));
         }

@@ -1,11 +1,16 @@
 //! What goes into the tracker, and what comes out.
 
-use super::frame::Origin;
+use super::frame::{Origin, Slot};
 use crate::transport::{Position, Settle, Token};
 
 /// One try of one event, or one burial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(pub u64);
+pub struct JobId {
+    /// Which event.
+    pub(super) slot: Slot,
+    /// The how manieth of this member.
+    pub(super) number: u64,
+}
 
 /// A record that the backend gave out.
 #[derive(Clone, Debug)]

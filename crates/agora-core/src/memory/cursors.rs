@@ -8,7 +8,7 @@ use super::node::MemoryTransport;
 use super::state::{EndpointId, State, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ClusterName, TopicName};
-use crate::transport::{CursorStore, Fence};
+use crate::transport::{CursorStore, Fence, Position};
 
 type Key = (ClusterName, TopicName, String);
 
@@ -91,7 +91,14 @@ impl CursorStore for MemoryTransport {
         self.shared.lock().take_cursor(self.id, topic, name).map_err(|error| error.operation("take cursor"))
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+    async fn save(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        _: &[(u32, Position)],
+    ) -> Result<()> {
         let saved = self.shared.lock().save_cursor(self.id, topic, name, fence, cursor);
         saved.map_err(|error| error.operation("save cursor"))
     }

@@ -17,6 +17,9 @@ pub struct TopicDescription {
     pub name: TopicName,
     /// Its settings, as far as the backend knows them.
     pub settings: TopicSettings,
+    /// Does the backend know how events become messages there, and what those hold? Where not, the framing and the wire in
+    /// the settings mean nothing. Default `true`.
+    pub knows_framing: bool,
     /// The backend's own settings that were made for this log, by their names there. Empty where it has none.
     pub own: BTreeMap<String, String>,
     /// What each lane holds, in the order of the lanes.
@@ -74,7 +77,7 @@ impl LaneServers {
 impl TopicDescription {
     /// A topic without lanes yet.
     pub fn new(name: TopicName, settings: TopicSettings) -> Self {
-        Self { name, settings, own: BTreeMap::new(), lanes: Vec::new() }
+        Self { name, settings, knows_framing: true, own: BTreeMap::new(), lanes: Vec::new() }
     }
 }
 

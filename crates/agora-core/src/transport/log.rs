@@ -92,33 +92,21 @@ pub trait CursorStore: Send + Sync {
     /// Dropped before it returns, the former holder may have lost the right.
     async fn take(&self, topic: &TopicName, name: &str) -> Result<(Fence, Option<Vec<u8>>)>;
 
-    /// Saves a cursor.
+    /// Saves a cursor. `places` says what its bytes do not say to the backend: where the reading stands, for each lane of
+    /// which that is known the first record that is not done. It is for backends that show it to other software, as Kafka
+    /// does with committed offsets.
     ///
     /// # Errors
     /// `Conflict` when the right was lost; `Unreachable` while the link is down; `Closed`.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the cursor may have been saved.
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()>;
-
-    /// Saves a cursor, and says what the bytes do not say to the backend: where the reading stands, for each lane of which
-    /// that is known the first record that is not done. For backends that show it to other software, as Kafka does with
-    /// committed offsets; by default nothing is made of it.
-    ///
-    /// # Errors
-    /// As [`save`](CursorStore::save).
-    ///
-    /// # Cancel safety
-    /// As [`save`](CursorStore::save).
-    async fn save_at(
+    async fn save(
         &self,
         topic: &TopicName,
         name: &str,
         fence: Fence,
         cursor: &[u8],
         places: &[(u32, Position)],
-    ) -> Result<()> {
-        let _ = places;
-        self.save(topic, name, fence, cursor).await
-    }
+    ) -> Result<()>;
 }

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::OutFrame;
+use crate::percent::escaped;
 
 /// What the names of the headers of agora begin with; in the line that is left out.
 const OWN: &str = "agora-";
@@ -62,8 +63,7 @@ fn decode(line: &Bytes, value: &[u8]) -> Bytes {
     }
     let (mut rest, mut bytes) = (value, Vec::with_capacity(value.len()));
     while let Some((first, behind)) = rest.split_first() {
-        let code = behind.first_chunk::<2>().filter(|_| *first == b'%');
-        match code.and_then(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)) {
+        match (*first == b'%').then(|| escaped(behind)).flatten() {
             Some(byte) => {
                 bytes.push(byte);
                 rest = &behind[2..];
@@ -75,10 +75,6 @@ fn decode(line: &Bytes, value: &[u8]) -> Bytes {
         }
     }
     bytes.into()
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

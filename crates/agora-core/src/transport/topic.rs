@@ -122,6 +122,12 @@ impl TopicSettings {
         format!("{kind}, framing {framing}, wire {wire}")
     }
 
+    /// What a topic of this kind is, where one of which nothing is said is as these settings say: the same, or, where it
+    /// is of the other kind, as that usually is.
+    pub fn of_kind(self, kind: TopicKind) -> Self {
+        if self.kind == kind { self } else { Self { kind, ..Self::LIVE } }
+    }
+
     /// The same with this framing.
     pub fn framing(self, framing: Framing) -> Self {
         Self { framing, ..self }

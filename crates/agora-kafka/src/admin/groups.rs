@@ -12,21 +12,19 @@ use kafka_protocol::messages::offset_commit_request::{
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
     ListGroupsRequest, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
 
 use crate::brokers::{Kind, Line, TRY_WAIT, Target};
+use crate::committed::{self, Committed, EACH};
 use crate::error::{Refusal, error, odd, of_repeatable};
 use crate::group::{KIND, assigned, subscribed};
 
-/// How long one answer of a coordinator may take.
-const EACH: Duration = Duration::from_secs(5);
 /// The pause before all brokers are asked again for their groups.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The kinds of groups that share partitions out: members of the protocol, or nobody that ever was one.
@@ -53,13 +51,6 @@ pub(super) struct Member {
     pub(super) reads: bool,
     /// What it has of the topic.
     pub(super) partitions: BTreeSet<i32>,
-}
-
-/// What a group has committed for a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Committed {
-    pub(super) offset: i64,
-    pub(super) text: String,
 }
 
 /// One group of the brokers.
@@ -167,44 +158,18 @@ impl At<'_> {
         partitions: impl Iterator<Item = i32>,
         by: Instant,
     ) -> Result<BTreeMap<i32, Committed>> {
-        let topic = OffsetFetchRequestTopic::default()
-            .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
-            .with_partition_indexes(partitions.collect());
-        let answer = self.fetch(Some(vec![topic]), by).await?;
-        let told = answer.topics.into_iter().flat_map(|topic| topic.partitions);
-        let committed = told.filter(|one| one.committed_offset >= 0).map(|one| {
-            let text = one.metadata.map(|text| text.as_str().to_owned()).unwrap_or_default();
-            (one.partition_index, Committed { offset: one.committed_offset, text })
-        });
-        Ok(committed.collect())
+        let of = (topic, partitions.collect());
+        committed::of_topic(self.line, self.group, of, false, unless_deleted, by).await
     }
 
     /// The topics of which the group has committed something.
     async fn topics(&self, by: Instant) -> Result<BTreeSet<String>> {
-        let answer = self.fetch(None, by).await?;
-        let has = |topic: &kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopic| {
-            topic.partitions.iter().any(|one| one.committed_offset >= 0)
-        };
-        let topics = answer.topics.iter().filter(|topic| has(topic));
-        Ok(topics.map(|topic| topic.name.as_str().to_owned()).collect())
-    }
-
-    async fn fetch(
-        &self,
-        topics: Option<Vec<OffsetFetchRequestTopic>>,
-        by: Instant,
-    ) -> Result<OffsetFetchResponse> {
-        let request = OffsetFetchRequest::default().with_group_id(self.id()).with_topics(topics);
-        let judge = |answer: &OffsetFetchResponse| {
-            Refusal::check(answer.error_code)?;
-            let mut told = answer.topics.iter().flat_map(|topic| &topic.partitions);
-            // Of a topic that was deleted nothing is committed.
-            told.try_for_each(|one| match Refusal::check(one.error_code) {
-                Err(refusal) if refusal.code == Code::UnknownTopicOrPartition => Ok(()),
-                checked => checked,
-            })
-        };
-        Box::pin(self.line.ask(self.coordinator(), &request, EACH, by, judge)).await
+        let topics = committed::fetch(self.line, self.group, None, false, unless_deleted, by).await?;
+        Ok(topics
+            .into_iter()
+            .filter(|(_, committed)| !committed.is_empty())
+            .map(|(topic, _)| topic)
+            .collect())
     }
 
     /// Commits for a group that has no members.
@@ -272,6 +237,14 @@ impl At<'_> {
             told.try_for_each(|one| Refusal::check(one.error_code))
         };
         Box::pin(self.line.ask(self.coordinator(), &request, EACH, by, judge)).await.map(drop)
+    }
+}
+
+/// Of a topic that was deleted nothing is committed.
+fn unless_deleted(code: i16) -> Result<(), Refusal> {
+    match Refusal::check(code) {
+        Err(refusal) if refusal.code == Code::UnknownTopicOrPartition => Ok(()),
+        checked => checked,
     }
 }
 

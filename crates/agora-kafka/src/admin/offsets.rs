@@ -5,24 +5,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agora_core::{ErrorKind, Result};
 use futures_util::future::join_all;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
 
 use super::look::{self, Known};
 use crate::brokers::{Line, TRY_WAIT, Target};
 use crate::error::{Refusal, of_repeatable};
+use crate::read::offsets::request;
 
-/// Instead of a time: behind the newest record, with the oldest, with the one of the latest time.
-pub(super) const END: i64 = -1;
-pub(super) const BEGINNING: i64 = -2;
+/// Instead of a time: with the record of the latest one.
 pub(super) const LATEST: i64 = -3;
 /// The earliest time that a record can have.
 pub(super) const OLDEST: i64 = 0;
 
-/// `IsolationLevel.READ_COMMITTED` of Kafka: what a transaction has not ended yet is not there.
-const READ_COMMITTED: i8 = 1;
 /// The pause before who leads is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,7 +29,7 @@ pub(super) struct Found {
     pub(super) time: i64,
 }
 
-/// Where each partition has its first record of this time or later, or what the constants above say. Partitions that
+/// Where each partition has its first record of this time or later, or what stands for one. Partitions that
 /// nobody leads are left out.
 ///
 /// # Errors
@@ -89,28 +83,6 @@ pub(super) async fn list(line: &Line, topic: &Known, time: i64, by: Instant) -> 
         sleep(PAUSE).await;
         known = look::find(line, &topic.name, by).await?;
     }
-}
-
-fn request(topic: &str, partitions: &[i32], time: i64) -> ListOffsetsRequest {
-    let one = |index: &i32| {
-        ListOffsetsPartition::default()
-            .with_partition_index(*index)
-            .with_current_leader_epoch(-1)
-            .with_timestamp(time)
-    };
-    let name = TopicName(StrBytes::from_string(topic.to_owned()));
-    let of =
-        ListOffsetsTopic::default().with_name(name).with_partitions(partitions.iter().map(one).collect());
-    ListOffsetsRequest::default()
-        .with_replica_id(BrokerId(-1))
-        .with_isolation_level(READ_COMMITTED)
-        .with_topics(vec![of])
-}
-
-/// A time as the brokers count it. What was before 1970 is all that there is.
-pub(super) fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Found {

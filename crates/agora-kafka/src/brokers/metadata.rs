@@ -74,6 +74,13 @@ impl View {
         view
     }
 
+    /// How many partitions have fewer replicas in sync than they should.
+    pub(super) fn short(&self) -> usize {
+        let topics = self.topics.values().filter_map(|topic| topic.partitions.as_ref().ok());
+        let is_short = |partition: &&Partition| partition.in_sync.len() < partition.replicas.len();
+        topics.flat_map(BTreeMap::values).filter(is_short).count()
+    }
+
     /// Who leads a partition.
     ///
     /// # Errors
@@ -115,10 +122,5 @@ impl Partition {
             replicas: ids(&answer.replica_nodes),
             in_sync: ids(&answer.isr_nodes),
         }
-    }
-
-    /// Do fewer brokers hold it in sync than should?
-    pub fn is_under_replicated(&self) -> bool {
-        self.in_sync.len() < self.replicas.len()
     }
 }

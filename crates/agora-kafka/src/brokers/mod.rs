@@ -89,7 +89,7 @@ impl Brokers {
     }
 
     /// The line for questions that are answered at once. Whoever asks them shares it.
-    fn shared_line(self: &Arc<Self>) -> Line {
+    pub(crate) fn shared_line(self: &Arc<Self>) -> Line {
         Line::new(Arc::clone(self), line::SHARED, "questions")
     }
 
@@ -119,6 +119,7 @@ impl Brokers {
         if !self.closed.send_replace(true) {
             link::tell(&self.link, State::Down("the transport was closed".into()));
             self.pool.clear();
+            self.refresher.end();
         }
     }
 

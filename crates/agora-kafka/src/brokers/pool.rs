@@ -1,14 +1,16 @@
 //! The connections of all lines, made when they are needed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agora_core::{Error, Result};
+use agora_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex as Turn;
 use tokio::time::{Instant, timeout_at};
 
 use super::too_late;
+use crate::keeper::{REFUSED_PAUSE, is_final};
 use crate::plan::Plan;
 use crate::wire::{self, Address, Connection};
 
@@ -22,7 +24,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 type Key = (u64, Address);
 
 #[derive(Default)]
-pub(super) struct Pool(Mutex<BTreeMap<Key, Arc<Slot>>>);
+pub(super) struct Pool {
+    slots: Mutex<BTreeMap<Key, Arc<Slot>>>,
+    /// A broker has taken this node.
+    is_proven: AtomicBool,
+}
 
 /// The place of one connection.
 #[derive(Default)]
@@ -42,13 +48,15 @@ struct Tries {
 
 impl Pool {
     fn slots(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection of a line to a broker; where there is none, it is made.
     ///
     /// # Errors
-    /// As [`wire::dial`]; `Timeout`: others have tried until the deadline.
+    /// As [`wire::dial`]; `Timeout`: others have tried until the deadline. What refuses a node that was taken before is
+    /// `Unreachable`: a password that is being changed, or a certificate that has run out, will be mended, and whoever
+    /// waits for the broker goes on waiting.
     pub(super) async fn connection(
         &self,
         plan: &Plan,
@@ -72,13 +80,19 @@ impl Pool {
         match wire::dial(plan, address, by.min(now + CONNECT_WAIT)).await {
             Ok(connection) => {
                 *tries = Tries::default();
+                self.is_proven.store(true, Relaxed);
                 tracing::debug!(broker = %address, line, "connected");
                 slot.set(Some(connection.clone()));
                 Ok(connection)
             }
             Err(error) => {
                 tracing::debug!(%error, "cannot connect");
-                let pause = BACKOFF.0.saturating_mul(1 << tries.failed.min(10)).min(BACKOFF.1);
+                let mut pause = BACKOFF.0.saturating_mul(1 << tries.failed.min(10)).min(BACKOFF.1);
+                let mut error = error;
+                if is_final(&error) && self.is_proven.load(Relaxed) {
+                    pause = REFUSED_PAUSE;
+                    error = refused(error);
+                }
                 let pause = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
                 tries.failed = tries.failed.saturating_add(1);
                 tries.resting = Some((Instant::now() + pause, error.clone()));
@@ -107,6 +121,11 @@ impl Pool {
     pub(super) fn clear(&self) {
         self.slots().clear();
     }
+}
+
+/// The same words, of something that passes.
+fn refused(error: Error) -> Error {
+    crate::error::error(ErrorKind::Unreachable, error.message()).source(error)
 }
 
 impl Slot {

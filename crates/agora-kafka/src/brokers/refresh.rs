@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Brokers, Line, TRY_WAIT, Target, View, too_late};
 use crate::error::{Refusal, error, of_repeatable};
+use crate::meter::Shortage;
 
 /// The shortest time between two questions about the cluster.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,6 +26,7 @@ pub(super) struct Refresher {
     wanted: Mutex<Wanted>,
     /// Whoever has it may ask; when it was asked last.
     turn: Turn<Option<Instant>>,
+    shortage: Shortage,
 }
 
 /// What is wanted fresh.
@@ -48,6 +50,11 @@ struct Wish {
 impl Refresher {
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nobody looks any more.
+    pub(super) fn end(&self) {
+        self.shortage.set(0);
     }
 
     fn wanted(&self) -> MutexGuard<'_, Wanted> {
@@ -121,6 +128,7 @@ impl Refresher {
                 });
             }
         }
+        self.shortage.set(view.short());
         *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 }

@@ -33,6 +33,8 @@ const TRANSACTION_WAIT_LEAST: Duration = Duration::from_secs(60);
 const EACH: Duration = Duration::from_secs(5);
 /// How long giving a transaction up may take.
 const ABORT_WAIT: Duration = Duration::from_secs(2);
+/// After what time a broker is asked anew that could not say whether a transaction has ended.
+const END_PAUSE: Duration = Duration::from_millis(50);
 /// How many bits of a fence are the epoch.
 const EPOCH_BITS: u32 = 15;
 
@@ -129,14 +131,29 @@ impl Right {
         line.ask(target, &request, EACH, by, judge).await.map(drop)
     }
 
+    /// Ends what was begun. A broker that is about to give the right to somebody else at this moment may answer that
+    /// something went wrong within it: it is asked until it can say what came of it. To end what has ended in the same way
+    /// is no error to it, and whoever has lost the right hears that.
     async fn end(self, line: &Line, place: &Place, committed: bool, by: Instant) -> Result<()> {
+        loop {
+            match self.try_end(line, place, committed, by).await {
+                Err(error)
+                    if error.kind() == ErrorKind::OutcomeUnknown && Instant::now() + END_PAUSE < by =>
+                {
+                    tokio::time::sleep(END_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn try_end(self, line: &Line, place: &Place, committed: bool, by: Instant) -> Result<()> {
         let request = EndTxnRequest::default()
             .with_transactional_id(place.transactional())
             .with_producer_id(ProducerId(self.producer))
             .with_producer_epoch(self.epoch)
             .with_committed(committed);
         let judge = |answer: &EndTxnResponse| Refusal::check(answer.error_code);
-        // To end what has ended in the same way is no error to the coordinator.
         line.ask(place.transaction(), &request, EACH, by, judge).await.map(drop)
     }
 

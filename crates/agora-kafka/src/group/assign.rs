@@ -1,4 +1,4 @@
-//! Who gets which partitions: the two assignors that every client of the classic protocol knows, with the results that the Java
+//! Who gets which partitions: the two assignors that clients of the classic protocol know, with the results that the Java
 //! client's have (`RangeAssignor`, `RoundRobinAssignor`), for the leader of a group may be any client.
 //!
 //! A pure function of who wants what. Racks are not looked at.
@@ -12,17 +12,21 @@ pub(crate) enum Assignor {
     Range,
     /// One partition after another to one member after another.
     RoundRobin,
+    /// The same under the name that KafkaJS gives it, which knows no other unless it is taught: so that its members can
+    /// be in a group with those of agora.
+    RoundRobinOfKafkaJs,
 }
 
 impl Assignor {
     /// All of them, the preferred one first.
-    pub(crate) const ALL: [Self; 2] = [Self::Range, Self::RoundRobin];
+    pub(crate) const ALL: [Self; 3] = [Self::Range, Self::RoundRobin, Self::RoundRobinOfKafkaJs];
 
     /// The name in the protocol.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Range => "range",
             Self::RoundRobin => "roundrobin",
+            Self::RoundRobinOfKafkaJs => "RoundRobinAssigner",
         }
     }
 
@@ -39,7 +43,9 @@ impl Assignor {
             members.iter().map(|member| (member.id.clone(), BTreeMap::new())).collect();
         match self {
             Self::Range => range(&members, partitions, &mut assignment),
-            Self::RoundRobin => round_robin(&members, partitions, &mut assignment),
+            Self::RoundRobin | Self::RoundRobinOfKafkaJs => {
+                round_robin(&members, partitions, &mut assignment);
+            }
         }
         assignment
     }

@@ -3,7 +3,7 @@
 //!
 //! A value without a clock of its own, but for the ends of channels that it keeps.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use agora_core::transport::{FromGroup, Settle, Token};
@@ -29,11 +29,20 @@ pub(super) struct Assigned {
     pub(super) is_new: bool,
 }
 
-/// How a record is settled.
-pub(super) enum Settled {
+/// How records are settled.
+#[derive(Default)]
+pub(super) struct Settling {
+    /// One for each, in their order.
+    pub(super) answers: Vec<Answer>,
+    /// Says for each lane what came of the commit.
+    pub(super) commits: BTreeMap<u32, oneshot::Receiver<Result<()>>>,
+}
+
+/// What is answered to who settles a record.
+pub(super) enum Answer {
     At(Result<()>),
-    /// As soon as this says so.
-    Later(oneshot::Receiver<Result<()>>),
+    /// What comes of the commit of this lane.
+    Committed(u32),
 }
 
 /// What a member of a group has before it.
@@ -41,9 +50,9 @@ pub(super) enum Settled {
 pub(super) struct Desk {
     lanes: BTreeMap<u32, Lane>,
     /// The lane and the place of each record that is held.
-    tokens: BTreeMap<Token, (u32, u64)>,
+    tokens: HashMap<Token, (u32, u64)>,
     /// With which version of its lane the ack of a record is committed.
-    acked: BTreeMap<Token, (u32, u64)>,
+    acked: HashMap<Token, (u32, u64)>,
     waiting: BTreeMap<u32, VecDeque<Waiting>>,
     notices: VecDeque<FromGroup>,
     ended: Option<Error>,
@@ -55,9 +64,10 @@ pub(super) struct Desk {
     unsaved_since: Option<Instant>,
 }
 
+/// Acks of one call, which go into one commit: nothing comes between them.
 struct Waiting {
     version: u64,
-    token: Token,
+    tokens: Vec<Token>,
     told: oneshot::Sender<Result<()>>,
 }
 
@@ -119,7 +129,7 @@ impl Desk {
     }
 
     fn clear(&mut self) {
-        (self.lanes, self.tokens, self.acked) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        (self.lanes, self.tokens, self.acked) = Default::default();
         self.unsaved_since = None;
         for waiting in std::mem::take(&mut self.waiting).into_values().flatten() {
             let _ = waiting.told.send(Err(void()));
@@ -205,36 +215,53 @@ impl Desk {
         Ok(given)
     }
 
-    /// Settles a record.
-    pub(super) fn settle(&mut self, now: Instant, token: Token, how: Settle) -> Settled {
+    /// Settles records, in this order.
+    pub(super) fn settle(&mut self, now: Instant, words: &[(Token, Settle)]) -> Settling {
+        let mut settling = Settling::default();
+        let mut acks: BTreeMap<u32, (u64, Vec<Token>)> = BTreeMap::new();
+        for (token, how) in words {
+            settling.answers.push(match self.settle_one(now, *token, *how) {
+                Ok(Some((lane, version))) => {
+                    let (last, tokens) = acks.entry(lane).or_default();
+                    *last = version.max(*last);
+                    tokens.push(*token);
+                    Answer::Committed(lane)
+                }
+                Ok(None) => Answer::At(Ok(())),
+                Err(error) => Answer::At(Err(error)),
+            });
+        }
+        for (lane, (version, tokens)) in acks {
+            let (told, committed) = oneshot::channel();
+            self.waiting.entry(lane).or_default().push_back(Waiting { version, tokens, told });
+            settling.commits.insert(lane, committed);
+        }
+        settling
+    }
+
+    /// Answers with which version of its lane an ack is committed.
+    fn settle_one(&mut self, now: Instant, token: Token, how: Settle) -> Result<Option<(u32, u64)>> {
         if let Some(why) = &self.ended {
-            return Settled::At(Err(why.clone()));
+            return Err(why.clone());
         }
-        if let (Settle::Ack, Some((lane, version))) = (how, self.acked.get(&token).copied()) {
-            return self.wait(lane, version, token);
+        if let (Settle::Ack, Some(acked)) = (how, self.acked.get(&token)) {
+            return Ok(Some(*acked));
         }
-        let held = self.tokens.get(&token).copied();
-        let Some((number, at)) = held else { return Settled::At(Err(void())) };
-        let Some(lane) = self.lanes.get_mut(&number) else { return Settled::At(Err(void())) };
+        let (number, at) = self.tokens.get(&token).copied().ok_or_else(void)?;
+        let lane = self.lanes.get_mut(&number).ok_or_else(void)?;
         match how {
-            Settle::Extend => return Settled::At(Ok(())),
+            Settle::Extend => return Ok(None),
             Settle::Release => lane.release(at),
             Settle::Ack => {
-                let version = lane.ack(at);
+                let acked = (number, lane.ack(at));
                 self.tokens.remove(&token);
-                self.acked.insert(token, (number, version));
-                return self.wait(number, version, token);
+                self.acked.insert(token, acked);
+                return Ok(Some(acked));
             }
         }
         self.tokens.remove(&token);
         self.unsaved_since.get_or_insert(now);
-        Settled::At(Ok(()))
-    }
-
-    fn wait(&mut self, lane: u32, version: u64, token: Token) -> Settled {
-        let (told, settled) = oneshot::channel();
-        self.waiting.entry(lane).or_default().push_back(Waiting { version, token, told });
-        Settled::Later(settled)
+        Ok(None)
     }
 
     /// When something is to be committed; `None`: there is nothing.
@@ -258,8 +285,8 @@ impl Desk {
         lane.saved(standing.version);
         let Some(waiting) = self.waiting.get_mut(&standing.lane) else { return };
         while waiting.front().is_some_and(|waiting| waiting.version <= standing.version) {
-            if let Some(Waiting { token, told, .. }) = waiting.pop_front() {
-                self.acked.remove(&token);
+            if let Some(Waiting { tokens, told, .. }) = waiting.pop_front() {
+                tokens.iter().for_each(|token| _ = self.acked.remove(token));
                 let _ = told.send(Ok(()));
             }
         }

@@ -1,5 +1,6 @@
 //! A member's end of its place in a group.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use agora_core::transport::{BoxFuture, FromGroup, GroupInbox, Settle, Token};
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
-use super::desk::{Desk, Settled};
+use super::desk::{Answer, Desk, Settling};
 use super::reading::Readers;
 use crate::brokers::Brokers;
 use crate::error::{closed, error};
@@ -108,31 +109,42 @@ impl GroupInbox for KafkaGroupInbox {
         }
     }
 
-    /// Settles at once, not when the future is polled. An ack is answered when it is committed.
     fn settle(&self, token: Token, how: Settle) -> BoxFuture<Result<()>> {
+        let settling = self.settle_all(vec![(token, how)]);
+        Box::pin(async move { settling.await.pop().unwrap_or_else(|| Err(no_answer())) })
+    }
+
+    /// Settles at once, not when the future is polled. Acks are answered when they are committed, those of a lane together.
+    fn settle_all(&self, words: Vec<(Token, Settle)>) -> BoxFuture<Vec<Result<()>>> {
         if self.shared.brokers.is_closed() {
-            return Box::pin(std::future::ready(Err(closed().operation("settle"))));
+            let closed = Err(closed().operation("settle"));
+            return Box::pin(std::future::ready(vec![closed; words.len()]));
         }
-        let settled = self.shared.state().desk.settle(Instant::now(), token, how);
-        if how == Settle::Release {
+        let Settling { answers, commits } = self.shared.state().desk.settle(Instant::now(), &words);
+        if words.iter().any(|(_, how)| *how == Settle::Release) {
             self.shared.tell();
         }
         self.shared.changed.notify_one();
-        let (patience, brokers) = (self.patience, Arc::clone(&self.shared.brokers));
+        let (by, brokers) = (Instant::now() + self.patience, Arc::clone(&self.shared.brokers));
         Box::pin(async move {
-            let later = match settled {
-                Settled::At(result) => return result,
-                Settled::Later(later) => later,
-            };
-            tokio::select! {
-                biased;
-                () = brokers.closed() => Err(closed()),
-                told = timeout(patience, later) => match told {
-                    Ok(told) => told.unwrap_or_else(|_| Err(no_answer())),
-                    Err(_) => Err(no_answer()),
-                },
+            let mut committed = BTreeMap::new();
+            for (lane, told) in commits {
+                let answer = tokio::select! {
+                    biased;
+                    () = brokers.closed() => Err(closed()),
+                    told = timeout_at(by, told) => match told {
+                        Ok(told) => told.unwrap_or_else(|_| Err(no_answer())),
+                        Err(_) => Err(no_answer()),
+                    },
+                };
+                committed.insert(lane, answer.map_err(|error| error.operation("settle")));
             }
-            .map_err(|error| error.operation("settle"))
+            let of = |lane| committed.get(&lane).cloned().unwrap_or_else(|| Err(no_answer()));
+            let answers = answers.into_iter().map(|answer| match answer {
+                Answer::At(result) => result,
+                Answer::Committed(lane) => of(lane),
+            });
+            answers.collect()
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A pure value. What changes raises its version; a commit that was answered tells up to which one it holds.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use agora_core::group::Offsets;
 use agora_core::transport::{FromGroup, Position, Raw, Token};
@@ -56,7 +56,7 @@ pub(super) struct Lane {
     found: VecDeque<Found>,
     /// Noted as given out. They are as soon as that is committed.
     prepared: VecDeque<(u64, Raw)>,
-    held: BTreeMap<u64, Raw>,
+    held: HashMap<u64, Raw>,
     released: BTreeMap<u64, Raw>,
     /// How often what is not done was given out, also by those who had the lane before.
     attempts: BTreeMap<u64, u32>,
@@ -94,7 +94,7 @@ impl Lane {
             next: committed,
             found: VecDeque::new(),
             prepared: VecDeque::new(),
-            held: BTreeMap::new(),
+            held: HashMap::new(),
             released: BTreeMap::new(),
             attempts: notes.attempts,
             done: notes.done,

@@ -10,8 +10,7 @@ use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
-use kafka_protocol::messages::{OffsetCommitRequest, OffsetFetchRequest, OffsetFetchResponse, TopicName};
+use kafka_protocol::messages::{OffsetCommitRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
@@ -19,11 +18,9 @@ use super::calls::Place;
 use super::lane::Standing;
 use super::notes::{self, Notes};
 use super::words::{Seat, Trouble};
+use crate::committed::{self, EACH};
 use crate::error::{Refusal, error};
 use crate::read::offsets;
-
-/// How long one question about where a group stands may take.
-const EACH: Duration = Duration::from_secs(5);
 
 /// What a group has committed for a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,24 +54,11 @@ impl Place {
         is_stable: bool,
         by: Instant,
     ) -> Result<BTreeMap<i32, Committed>> {
-        let topic = OffsetFetchRequestTopic::default()
-            .with_name(TopicName(StrBytes::from_string(self.topic.clone())))
-            .with_partition_indexes(lanes.iter().copied().collect());
-        let request = OffsetFetchRequest::default()
-            .with_group_id(self.group_id())
-            .with_topics(Some(vec![topic]))
-            .with_require_stable(is_stable);
-        let judge = |answer: &OffsetFetchResponse| {
-            Refusal::check(answer.error_code)?;
-            let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.map(|partition| partition.error_code).try_for_each(Refusal::check)
-        };
-        let answer = self.rounds.ask(self.coordinator(), &request, EACH, by, judge).await?;
-        let partitions = answer.topics.into_iter().flat_map(|topic| topic.partitions);
-        let known = partitions.filter_map(|partition| {
-            let offset = u64::try_from(partition.committed_offset).ok()?;
-            let said = partition.metadata.as_ref().map_or("", |said| said.as_str());
-            Some((partition.partition_index, Committed { offset, notes: notes::read(offset, said) }))
+        let of = (self.topic.as_str(), lanes.iter().copied().collect());
+        let told = committed::of_topic(&self.rounds, &self.group, of, is_stable, Refusal::check, by).await?;
+        let known = told.into_iter().filter_map(|(lane, told)| {
+            let offset = u64::try_from(told.offset).ok()?;
+            Some((lane, Committed { offset, notes: notes::read(offset, &told.text) }))
         });
         Ok(known.filter(|(lane, _)| lanes.contains(lane)).collect())
     }

@@ -3,8 +3,11 @@
 //! A lane is a queue; what is stuck in one holds up no other. The control topic has connections of its own, so that
 //! heartbeats pass a long queue.
 
-mod frames;
-mod records;
+mod again;
+mod lane;
+mod ledger;
+mod producer;
+mod request;
 
 use agora_core::id::TopicName;
 use agora_core::transport::{Address, BoxFuture, OutFrame, Outcome, PublishFailed};
@@ -14,8 +17,7 @@ use tokio::time::Instant;
 use crate::error::{closed, error};
 use crate::shared::Shared;
 
-pub(crate) use frames::Frames;
-pub(crate) use records::Records;
+pub(crate) use producer::Producer;
 
 /// The most calls of `publish` that wait in one lane. A further one fails at once with `QueueFull`, and nothing of it is
 /// sent.
@@ -43,11 +45,8 @@ pub(crate) fn publish(
     if frames.is_empty() {
         return Box::pin(async { Ok(()) });
     }
-    if shared.opened(&to.topic).is_some_and(|opened| opened.has_frames) {
-        return shared.frames.publish((&name, partition), frames, by);
-    }
     let is_control = to.topic == TopicName::control();
-    shared.records.publish((&name, partition), is_control, frames, by)
+    shared.producer.publish((&name, partition), is_control, frames, by)
 }
 
 /// Where it goes: the topic by its name on the servers, and the partition.

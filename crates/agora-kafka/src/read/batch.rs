@@ -123,13 +123,8 @@ impl Batch {
     }
 
     /// How many bytes it takes.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// Never: a batch has a header.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
     }
 }
 
@@ -140,8 +135,6 @@ pub enum Step {
     Batch(Batch),
     /// Something that cannot be read: the reader goes on behind it.
     Unreadable {
-        /// The offset of the first record that is passed by.
-        from: i64,
         /// The offset behind the last one.
         until: i64,
         /// Why.
@@ -175,9 +168,8 @@ impl<'a> Walk<'a> {
     }
 
     fn unreadable(&mut self, until: i64, why: Why) -> Step {
-        let from = self.next;
-        self.next = until.max(from.saturating_add(1));
-        Step::Unreadable { from, until: self.next, why }
+        self.next = until.max(self.next.saturating_add(1));
+        Step::Unreadable { until: self.next, why }
     }
 
     /// Where what cannot be read ends: where the next batch begins, if there is one.

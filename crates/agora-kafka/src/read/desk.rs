@@ -114,16 +114,27 @@ impl Course {
         now: Instant,
     ) {
         self.failed = 0;
+        if !has_progress && !has_end {
+            return self.stumbled(leader, now);
+        }
         self.phase = Phase::At { leader, has_end };
-        if has_progress || has_end {
-            self.stuck = 0;
-            self.served = trip;
-            return;
-        }
-        self.stuck += 1;
-        if self.stuck >= STUCK_MAX {
-            self.phase = Phase::Resting(now + REST.0);
-        }
+        self.stuck = 0;
+        self.served = trip;
+    }
+
+    /// Nothing came of a fetch.
+    pub(super) fn stumbled(&mut self, leader: Leader, now: Instant) {
+        self.stuck = self.stuck.saturating_add(1);
+        self.phase = match self.stuck >= STUCK_MAX {
+            true => Phase::Resting(now + REST.0),
+            false => Phase::At { leader, has_end: false },
+        };
+    }
+
+    /// What stands here cannot be read, and is passed by: the next fetch begins behind it.
+    pub(super) fn passed_by(&mut self, leader: Leader) {
+        self.next = self.next.saturating_add(1);
+        self.phase = Phase::At { leader, has_end: false };
     }
 
     /// Is it of no use to ask for the same again? Then nothing came of it although nothing else was asked for.

@@ -69,11 +69,6 @@ impl Lane {
         self.caught_up = true;
     }
 
-    /// The lane, which is the partition's number.
-    pub fn number(&self) -> u32 {
-        self.number
-    }
-
     /// The offset behind everything that was told. Marks of transactions and what was removed by compaction are behind it
     /// too: a group that commits it stands where a Java consumer would.
     pub fn position(&self) -> i64 {

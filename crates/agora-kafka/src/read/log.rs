@@ -68,9 +68,15 @@ impl LogReader {
                 // What is not in the log yet comes behind its end.
                 found.map_or(bounds.end, |found| found.max(bounds.start))
             }
-            // Behind the end, the end is the place: a log that was rewound goes on there.
             LogStart::At(position) => {
-                i64::try_from(position.0).unwrap_or(i64::MAX).clamp(bounds.start, bounds.end)
+                let at = i64::try_from(position.0).unwrap_or(i64::MAX);
+                if at < bounds.start {
+                    waiting.push_back(FromLog::Trimmed);
+                } else if at > bounds.end {
+                    // An offset is given once: whoever has read one behind the next has read another log.
+                    waiting.push_back(FromLog::Rewritten);
+                }
+                at.clamp(bounds.start, bounds.end)
             }
         };
         let bell = Arc::new(Notify::new());

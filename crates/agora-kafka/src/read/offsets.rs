@@ -15,9 +15,9 @@ use crate::error::{Refusal, error, odd};
 
 /// Who asks is no broker.
 const CONSUMER: i32 = -1;
-/// Instead of a time: the end, and the beginning.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
+/// Instead of a time: behind the newest record, and with the oldest.
+pub(crate) const END: i64 = -1;
+pub(crate) const BEGINNING: i64 = -2;
 
 /// Where a lane begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub struct Bounds {
 /// # Cancel safety
 /// Dropping the future changes nothing.
 pub async fn bounds(line: &Line, topic: &str, partition: i32, by: Instant) -> Result<Bounds> {
-    let start = at(line, topic, partition, EARLIEST, by).await?;
-    let end = at(line, topic, partition, LATEST, by).await?;
+    let start = at(line, topic, partition, BEGINNING, by).await?;
+    let end = at(line, topic, partition, END, by).await?;
     match (start, end) {
         (Some(start), Some(end)) => Ok(Bounds { start, end: end.max(start) }),
         _ => Err(error(ErrorKind::Unreachable, "the leader does not know where the log begins and ends")),
@@ -58,18 +58,11 @@ pub async fn at_time(
     time: SystemTime,
     by: Instant,
 ) -> Result<Option<i64>> {
-    // Negative numbers are no times.
-    let ms = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    at(line, topic, partition, i64::try_from(ms).unwrap_or(i64::MAX), by).await
+    at(line, topic, partition, millis(time), by).await
 }
 
 async fn at(line: &Line, topic: &str, partition: i32, timestamp: i64, by: Instant) -> Result<Option<i64>> {
-    let asked = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp);
-    let name = TopicName(StrBytes::from_string(topic.to_owned()));
-    let request = ListOffsetsRequest::default()
-        .with_replica_id(BrokerId(CONSUMER))
-        .with_isolation_level(READ_COMMITTED)
-        .with_topics(vec![ListOffsetsTopic::default().with_name(name).with_partitions(vec![asked])]);
+    let request = request(topic, &[partition], timestamp);
     let judge =
         |answer: &ListOffsetsResponse| Refusal::check(only(answer).map_or(0, |found| found.error_code));
     let asking = line.ask(Target::Leader(topic, partition), &request, TRY_WAIT, by, judge);
@@ -77,6 +70,30 @@ async fn at(line: &Line, topic: &str, partition: i32, timestamp: i64, by: Instan
     let answer = Box::pin(asking).await.map_err(told)?;
     let found = only(&answer).ok_or_else(|| odd("it says nothing of the partition"))?;
     Ok(Some(found.offset).filter(|offset| *offset >= 0))
+}
+
+/// Asks the leader of these partitions where each has its first record of this time or later, or what the constants above
+/// say.
+pub(crate) fn request(topic: &str, partitions: &[i32], time: i64) -> ListOffsetsRequest {
+    let one = |index: &i32| {
+        ListOffsetsPartition::default()
+            .with_partition_index(*index)
+            .with_current_leader_epoch(-1)
+            .with_timestamp(time)
+    };
+    let name = TopicName(StrBytes::from_string(topic.to_owned()));
+    let of =
+        ListOffsetsTopic::default().with_name(name).with_partitions(partitions.iter().map(one).collect());
+    ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(CONSUMER))
+        .with_isolation_level(READ_COMMITTED)
+        .with_topics(vec![of])
+}
+
+/// A time as the brokers count it. Negative numbers are no times: what was before 1970 is all that there is.
+pub(crate) fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn only(answer: &ListOffsetsResponse) -> Option<&ListOffsetsPartitionResponse> {

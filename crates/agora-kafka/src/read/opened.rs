@@ -31,7 +31,7 @@ impl Fetched {
     /// How many bytes the broker has sent.
     pub fn sent_bytes(&self) -> usize {
         let of = |step: &Step| match step {
-            Step::Batch(batch) => batch.len(),
+            Step::Batch(batch) => batch.size(),
             Step::Unreadable { .. } => 0,
         };
         self.steps.iter().map(of).sum()
@@ -158,7 +158,7 @@ impl Iterator for Opened {
             }
             let piece = match self.steps.pop_front()? {
                 Step::Batch(batch) => self.open(&batch),
-                Step::Unreadable { until, why, .. } => self.unreadable(until, why),
+                Step::Unreadable { until, why } => self.unreadable(until, why),
             };
             if piece.is_some() {
                 return piece;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use agora_core::codec::begins_like_frame;
 use agora_core::transport::Raw;
 use bytes::Bytes;
 
@@ -16,7 +17,7 @@ pub const HEADERS_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The message. A record without a value, which removes its key from a compacted topic, has an empty payload, as one
-    /// whose value is empty has; a header without a value has an empty one.
+    /// whose value is empty has; a header without a value has an empty one. Beside a frame of agora there is nothing.
     pub raw: Raw,
     /// Where it stands.
     pub offset: i64,
@@ -68,8 +69,7 @@ impl Records {
         let mut reader = Reader { bytes: &self.bytes, at: self.at };
         let length = reader.varint().and_then(|length| usize::try_from(length).ok()).ok_or(ODD)?;
         let end = reader.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or(SHORT)?;
-        let bytes = self.bytes.slice(..end);
-        let mut reader = Reader { bytes: &bytes, at: reader.at };
+        let mut reader = Reader { bytes: &self.bytes[..end], at: reader.at };
         reader.take(1).ok_or(SHORT)?;
         let time = reader.varlong().ok_or(SHORT)?;
         let delta = reader.varint().filter(|delta| *delta >= 0).ok_or(ODD)?;
@@ -77,18 +77,22 @@ impl Records {
         if offset > self.header.last {
             return Err(ODD);
         }
-        let slice = |place: Option<(usize, usize)>| place.map(|(from, to)| bytes.slice(from..to));
-        let key = slice(reader.field().ok_or(SHORT)?);
-        let value = slice(reader.field().ok_or(SHORT)?);
-        let count = reader.varint().and_then(|count| usize::try_from(count).ok()).ok_or(ODD)?;
-        if count > HEADERS_MAX {
-            return Err("a record has too many headers");
-        }
-        let mut headers = Vec::new();
-        for _ in 0..count {
-            let (from, to) = reader.field().flatten().ok_or(SHORT)?;
-            let name = String::from_utf8_lossy(bytes.get(from..to).unwrap_or_default()).into_owned();
-            headers.push((name, slice(reader.field().ok_or(SHORT)?).unwrap_or_default()));
+        let slice = |place: Option<(usize, usize)>| place.map(|(from, to)| self.bytes.slice(from..to));
+        let key = reader.field().ok_or(SHORT)?;
+        let payload = slice(reader.field().ok_or(SHORT)?).unwrap_or_default();
+        let (mut beside, mut headers) = (None, Vec::new());
+        // Key and headers of a frame stand in it too, and are believed there alone.
+        if !begins_like_frame(&payload) {
+            beside = slice(key);
+            let count = reader.varint().and_then(|count| usize::try_from(count).ok()).ok_or(ODD)?;
+            if count > HEADERS_MAX {
+                return Err("a record has too many headers");
+            }
+            for _ in 0..count {
+                let (from, to) = reader.field().flatten().ok_or(SHORT)?;
+                let name = String::from_utf8_lossy(self.bytes.get(from..to).unwrap_or_default()).into_owned();
+                headers.push((name, slice(reader.field().ok_or(SHORT)?).unwrap_or_default()));
+            }
         }
         self.at = end;
         let time = if self.header.is_append_time() {
@@ -97,9 +101,9 @@ impl Records {
             self.header.base_time.saturating_add(time)
         };
         let raw = Raw {
-            payload: value.unwrap_or_default(),
+            payload,
             lane: self.lane,
-            key,
+            key: beside,
             headers,
             time: u64::try_from(time)
                 .ok()

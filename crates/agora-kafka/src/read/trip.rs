@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use kafka_protocol::ResponseError as Code;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
@@ -77,6 +78,9 @@ pub(super) fn serve(
     now: Instant,
 ) -> Became {
     if let Err(refusal) = Refusal::check(found.error_code) {
+        if refusal.code == Code::CorruptMessage {
+            return corrupt(course, leader, now);
+        }
         return match refusal.cure() {
             Cure::Offset => Became::ToLook,
             _ => Became::Refused(refusal),
@@ -90,7 +94,7 @@ pub(super) fn serve(
     let is_empty = found.records.as_ref().is_none_or(|records| records.is_empty());
     if next == course.next && course.is_stuck() && !is_empty {
         next = next.saturating_add(1);
-        steps.push_back(Step::Unreadable { from: course.next, until: next, why: "it never comes whole" });
+        steps.push_back(Step::Unreadable { until: next, why: "it never comes whole" });
     }
     let has_progress = next > course.next;
     course.next = next;
@@ -102,6 +106,19 @@ pub(super) fn serve(
     if has_progress || has_end && !course.told_end {
         course.told_end = has_end;
         course.slot.push(Item::Fetched(Fetched { steps, aborted: aborted(found), is_end: has_end }));
+    }
+    Became::Served
+}
+
+/// The broker cannot read what it holds here. It is asked again, for a disk may fail once; then one offset after the other
+/// is passed by, until it finds something: it can again from the next entry of its index on, or the next file.
+fn corrupt(course: &mut Course, leader: Leader, now: Instant) -> Became {
+    if course.is_stuck() {
+        course.passed_by(leader);
+        let step = Step::Unreadable { until: course.next, why: "the broker cannot read it" };
+        course.slot.push(Item::Fetched(Fetched { steps: VecDeque::from([step]), ..Fetched::default() }));
+    } else {
+        course.stumbled(leader, now);
     }
     Became::Served
 }

@@ -6,6 +6,8 @@
 //! Those of transactions are the last that leave a producer its epoch until another one takes it (KIP-890 raises it with
 //! every transaction).
 
+use std::time::Duration;
+
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::Request;
 
@@ -25,6 +27,12 @@ pub trait Api: Request<Response: Send + 'static> + Send + Sync + 'static {
     /// The highest version in which this very request can be said.
     fn ceiling(&self) -> i16 {
         Self::CEILING
+    }
+
+    /// How long the broker may say nothing at all while the answer to this is the next that it owes. `None`: as long as
+    /// the deadline allows, for it may have others to wait for.
+    fn patience(&self) -> Option<Duration> {
+        None
     }
 
     /// For how long, in milliseconds, the broker wants no further request on this connection.
@@ -52,6 +60,7 @@ macro_rules! apis {
             ($function:ident $d(, $argument:expr)?) => {
                 $($function::<kafka_protocol::messages::$request>($d($argument)?);)+
                 $function::<kafka_protocol::messages::FetchRequest>($d($argument)?);
+                $function::<kafka_protocol::messages::ProduceRequest>($d($argument)?);
             };
         }
 
@@ -68,7 +77,6 @@ macro_rules! throttle {
 
 apis! {
     $
-    "Produce" ProduceRequest to 9 as PRODUCE throttled;
     "ListOffsets" ListOffsetsRequest to 7 as LIST_OFFSETS throttled;
     "Metadata" MetadataRequest to 10 as METADATA throttled;
     "OffsetCommit" OffsetCommitRequest to 8 as OFFSET_COMMIT throttled;
@@ -99,6 +107,34 @@ apis! {
     "OffsetDelete" OffsetDeleteRequest to 0 as OFFSET_DELETE throttled;
 }
 
+/// How long a broker may be silent beyond the time for which it was asked to wait. Nobody ends a connection to a machine that
+/// is gone: without this, its users would find out by the deadline of a whole answer.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// A link that is slower, in bytes a second, is as good as none: what is sent may be on its way for so long.
+const LINK_RATE_MIN: u64 = 64 << 10;
+
+fn patience(asked_ms: i32, bytes: usize) -> Duration {
+    let asked = Duration::from_millis(u64::try_from(asked_ms).unwrap_or(0));
+    let sending = Duration::from_millis(bytes as u64 * 1000 / LINK_RATE_MIN);
+    asked + SILENCE_MAX + sending
+}
+
+impl Api for m::ProduceRequest {
+    const NAME: &'static str = "Produce";
+    const CEILING: i16 = 9;
+    const SHAPE: Shape = shapes::PRODUCE;
+
+    fn patience(&self) -> Option<Duration> {
+        let parts = self.topic_data.iter().flat_map(|topic| &topic.partition_data);
+        let bytes = parts.filter_map(|part| Some(part.records.as_ref()?.len())).sum();
+        Some(patience(self.timeout_ms, bytes))
+    }
+
+    fn throttle_ms(response: &Self::Response) -> i32 {
+        response.throttle_time_ms
+    }
+}
+
 /// The last version of `Fetch` that names topics by name.
 const FETCH_BY_NAME: i16 = 12;
 
@@ -110,6 +146,10 @@ impl Api for m::FetchRequest {
     fn ceiling(&self) -> i16 {
         let has_ids = self.topics.iter().all(|topic| !topic.topic_id.is_nil());
         if has_ids { Self::CEILING } else { FETCH_BY_NAME }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(patience(self.max_wait_ms, 0))
     }
 
     fn throttle_ms(response: &Self::Response) -> i32 {

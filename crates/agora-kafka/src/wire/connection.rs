@@ -78,14 +78,6 @@ impl Connection {
         ticket.answer(by).await.map_err(told)
     }
 
-    /// The version of a request that is sent to this broker.
-    ///
-    /// # Errors
-    /// `Unsupported`: there is none in common.
-    pub fn version<R: Api>(&self) -> Result<i16> {
-        self.versions.of::<R>().map_err(|error| error.context("broker", &self.broker))
-    }
-
     /// Is it of no use any more?
     pub fn is_over(&self) -> bool {
         self.requests.is_closed() || self.over.borrow().is_some()
@@ -99,11 +91,6 @@ impl Connection {
         let mut over = self.over.clone();
         let why = over.wait_for(Option::is_some).await;
         why.ok().and_then(|why| why.clone()).unwrap_or_else(|| self.ended())
-    }
-
-    /// Where the broker listens.
-    pub fn broker(&self) -> &str {
-        &self.broker
     }
 
     fn ended(&self) -> Error {

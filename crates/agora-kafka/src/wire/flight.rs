@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::IN_FLIGHT_MAX;
 use super::pending::Waiter;
 use crate::error::error;
+use crate::meter::Timings;
 
 /// The longest that a broker can keep a connection quiet, whatever it says. `quota.window.size.seconds` is 1 s, and a
 /// broker reckons with at most two windows or so.
@@ -28,13 +29,30 @@ pub(super) struct Flight {
 #[derive(Default)]
 struct State {
     sent: VecDeque<Sent>,
+    /// When the broker said anything last, be it a part of an answer.
+    heard: Option<Instant>,
     quiet_until: Option<Instant>,
+    timings: Timings,
 }
 
 struct Sent {
     correlation: i32,
+    at: Instant,
     by: Instant,
     waiter: Box<dyn Waiter>,
+}
+
+impl State {
+    /// Which answer is due first, and when.
+    fn first_due(&self) -> Option<(Instant, &'static str)> {
+        let late = self.sent.iter().min_by_key(|sent| sent.by).map(|sent| (sent.by, sent.waiter.name()));
+        // What comes behind the first one is not worked on yet.
+        let silent = self.sent.front().and_then(|sent| {
+            let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
+            Some((since + sent.waiter.patience()?, sent.waiter.name()))
+        });
+        late.into_iter().chain(silent).min_by_key(|(due, _)| *due)
+    }
 }
 
 impl Flight {
@@ -77,7 +95,8 @@ impl Flight {
 
     /// Remembers a request that is about to be written.
     pub(super) fn push(&self, correlation: i32, by: Instant, waiter: Box<dyn Waiter>) {
-        self.state().sent.push_back(Sent { correlation, by, waiter });
+        let at = Instant::now();
+        self.state().sent.push_back(Sent { correlation, at, by, waiter });
         self.changed.notify_one();
     }
 
@@ -91,7 +110,11 @@ impl Flight {
             if state.sent.front().is_none_or(|sent| sent.correlation != correlation) {
                 return Err(error(ErrorKind::Backend, "the broker answered something that nobody asked"));
             }
-            state.sent.pop_front()
+            let next = state.sent.pop_front();
+            if let Some(sent) = &next {
+                state.timings.record(sent.waiter.name(), sent.at.elapsed());
+            }
+            next
         };
         let Some(next) = next else { return Ok(()) };
         let throttle = next.waiter.take(frame)?.min(THROTTLE_MAX);
@@ -106,17 +129,22 @@ impl Flight {
         Ok(())
     }
 
-    /// Waits until an answer is overdue. Returns what was asked.
+    /// The broker said something.
+    pub(super) fn heard(&self) {
+        self.state().heard = Some(Instant::now());
+    }
+
+    /// Waits until an answer is overdue, or the broker has been silent for too long. Returns what was asked.
     pub(super) async fn overdue(&self) -> &'static str {
         loop {
-            let first = self.state().sent.iter().map(|sent| sent.by).min();
+            let first = self.state().first_due().map(|(due, _)| due);
             tokio::select! {
                 biased;
                 () = self.changed.notified() => {}
                 () = sleep_until(first.unwrap_or_else(Instant::now)), if first.is_some() => {
-                    let now = Instant::now();
-                    if let Some(late) = self.state().sent.iter().find(|sent| sent.by <= now) {
-                        return late.waiter.name();
+                    // It may have been heard of since.
+                    if let Some((due, name)) = self.state().first_due() && due <= Instant::now() {
+                        return name;
                     }
                 }
             }

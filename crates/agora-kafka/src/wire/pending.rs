@@ -16,6 +16,8 @@ use super::CLIENT_ID;
 use super::api::Api;
 use crate::error::{error, odd};
 
+/// The length that a frame begins with.
+const LENGTH_BYTES: usize = 4;
 /// Where the correlation id stands in a frame: behind its length, the key and the version.
 const CORRELATION_AT: usize = 8;
 
@@ -54,10 +56,14 @@ pub(super) trait Waiter: Send {
 
     /// What was asked.
     fn name(&self) -> &'static str;
+
+    /// How long the broker may be silent about it.
+    fn patience(&self) -> Option<Duration>;
 }
 
 struct Typed<R: Api> {
     version: i16,
+    patience: Option<Duration>,
     answer: oneshot::Sender<Result<R::Response>>,
     request: PhantomData<fn(R)>,
 }
@@ -88,6 +94,10 @@ impl<R: Api> Waiter for Typed<R> {
     fn name(&self) -> &'static str {
         R::NAME
     }
+
+    fn patience(&self) -> Option<Duration> {
+        self.patience
+    }
 }
 
 fn decode<R: Api>(mut frame: Bytes, version: i16) -> Result<R::Response> {
@@ -111,27 +121,35 @@ impl Pending {
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)));
-        let mut frame = BytesMut::new();
-        frame.put_i32(0);
-        header
-            .encode(&mut frame, R::header_version(version))
-            .and_then(|()| request.encode(&mut frame, version))
-            .map_err(|cause| {
-                error(ErrorKind::Unsupported, "the request cannot be said in the broker's version of it")
-                    .context("request", R::NAME)
-                    .context("version", version)
-                    .source(cause.into_boxed_dyn_error())
-            })?;
-        let length = i32::try_from(frame.len().saturating_sub(4)).map_err(|_| {
+        let header_version = R::header_version(version);
+        // Asked for beforehand: a megabyte of records is not moved each time that a buffer grows.
+        let bytes = header
+            .compute_size(header_version)
+            .and_then(|header| request.compute_size(version).map(|request| header + request));
+        let encoded = bytes.and_then(|bytes| {
+            let mut frame = BytesMut::with_capacity(LENGTH_BYTES + bytes);
+            frame.put_bytes(0, LENGTH_BYTES);
+            header.encode(&mut frame, header_version)?;
+            request.encode(&mut frame, version)?;
+            Ok(frame)
+        });
+        let mut frame = encoded.map_err(|cause| {
+            error(ErrorKind::Unsupported, "the request cannot be said in the broker's version of it")
+                .context("request", R::NAME)
+                .context("version", version)
+                .source(cause.into_boxed_dyn_error())
+        })?;
+        let length = i32::try_from(frame.len().saturating_sub(LENGTH_BYTES)).map_err(|_| {
             error(ErrorKind::TooLarge, "the request is larger than the protocol can say")
                 .context("request", R::NAME)
         })?;
-        if let Some(place) = frame.get_mut(..4) {
+        if let Some(place) = frame.get_mut(..LENGTH_BYTES) {
             place.copy_from_slice(&length.to_be_bytes());
         }
         let (answer, receiver) = oneshot::channel();
         let stage = Arc::new(AtomicU8::new(QUEUED));
-        let waiter = Box::new(Typed::<R> { version, answer, request: PhantomData });
+        let waiter =
+            Box::new(Typed::<R> { version, patience: request.patience(), answer, request: PhantomData });
         Ok((Self { frame, by, waiter, stage: Arc::clone(&stage) }, Ticket { answer: receiver, stage }))
     }
 

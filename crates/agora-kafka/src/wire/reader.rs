@@ -38,7 +38,10 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S, flight: &Flight) -
         buffer.reserve(STEP_BYTES);
         let over = match stream.read_buf(&mut buffer).await {
             Ok(0) => socket::closed(answered),
-            Ok(_) => continue,
+            Ok(_) => {
+                flight.heard();
+                continue;
+            }
             Err(cause) => socket::broken(cause),
         };
         // A broker that refuses says so, and closes the connection: whoever got that answer knows better why it is over.

@@ -6,7 +6,8 @@ use agora_core::{ErrorKind, Result};
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{
-    ApiVersionsResponse, HeartbeatRequest, HeartbeatResponse, ListGroupsRequest, ListGroupsResponse,
+    ApiVersionsResponse, FetchRequest, HeartbeatRequest, HeartbeatResponse, ListGroupsRequest,
+    ListGroupsResponse,
 };
 use kafka_protocol::protocol::Encodable;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -44,12 +45,12 @@ impl Peer {
         self.0.write_all(&frame).await.unwrap();
     }
 
-    /// Says hello: Heartbeat and ListGroups in their first version.
+    /// Says hello: Heartbeat and ListGroups in their first versions, and Fetch.
     async fn hello(&mut self) {
         let (key, correlation) = self.heard().await;
         assert_eq!(key, 18);
-        let api = |key| ApiVersion::default().with_api_key(key).with_min_version(0).with_max_version(1);
-        let answer = ApiVersionsResponse::default().with_api_keys(vec![api(12), api(16)]);
+        let api = |key, max| ApiVersion::default().with_api_key(key).with_max_version(max);
+        let answer = ApiVersionsResponse::default().with_api_keys(vec![api(1, 12), api(12, 1), api(16, 1)]);
         let mut body = BytesMut::new();
         answer.encode(&mut body, 3).unwrap();
         self.says(correlation, &body).await;
@@ -158,6 +159,32 @@ async fn an_answer_that_does_not_come_ends_the_connection() {
     assert_eq!(after.kind(), ErrorKind::Unreachable, "{after}");
     let _ = (peer.heard().await, peer.heard().await);
     assert_eq!(peer.0.read(&mut [0]).await.unwrap(), 0, "it is closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_falls_silent_over_a_fetch_is_given_up_before_the_deadline_of_the_answer() {
+    let (connection, mut peer) = connected().await;
+    let asked = Duration::from_millis(500);
+    let fetch = FetchRequest::default().with_max_wait_ms(500);
+    let began = Instant::now();
+    let peer = async {
+        let (_, correlation) = peer.heard().await;
+        // An answer that comes bit by bit is none that does not come.
+        let head = [&100_i32.to_be_bytes()[..], &correlation.to_be_bytes()].concat();
+        for byte in head {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            peer.0.write_all(&[byte]).await.unwrap();
+        }
+        peer
+    };
+    let (answer, _peer) = tokio::join!(connection.call(&fetch, by()), peer);
+    assert_eq!(answer.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(began.elapsed(), Duration::from_secs(2 * 8 + 3) + asked);
+    // What may wait for others has until its deadline.
+    let (connection, _peer) = connected().await;
+    let began = Instant::now();
+    beat(&connection, by()).await.unwrap_err();
+    assert_eq!(began.elapsed(), PATIENCE);
 }
 
 #[tokio::test(start_paused = true)]

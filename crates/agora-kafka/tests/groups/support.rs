@@ -9,6 +9,7 @@ use agora_core::id::GroupName;
 use agora_core::transport::{FromGroup, GroupInbox, GroupSpec, GroupStart, Settle, Token};
 use agora_core::{Error, ErrorKind};
 use agora_kafka::brokers::{Brokers, Kind, Target};
+use agora_kafka::error::Refusal;
 use agora_kafka::group::{self, Entry};
 use agora_kafka::plan::Plan;
 use agora_kafka::read::Hub;
@@ -16,12 +17,12 @@ use agora_testbed::{KafkaBroker, KafkaCluster};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{GroupId, OffsetFetchRequest, ProduceRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
-use kafka_protocol::records::{
-    Compression, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record, RecordBatchEncoder,
-    RecordEncodeOptions, TimestampType,
+use kafka_protocol::messages::{
+    GroupId, InitProducerIdRequest, InitProducerIdResponse, OffsetFetchRequest, ProduceRequest,
+    ProduceResponse, ProducerId, TopicName,
 };
+use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use tokio::time::{Instant, timeout};
 
 /// Longer than anything here takes on a busy machine.
@@ -74,19 +75,27 @@ impl Node {
         Member::of(group::join(&self.brokers, &self.hub, entry).await.unwrap())
     }
 
-    /// Writes these numbers to a lane, one a record.
+    /// Writes these numbers to a lane, one a record, each once: as a producer of its own, so that a second try after a broker
+    /// was lost is known again.
     pub(crate) async fn write(&self, lane: i32, numbers: impl IntoIterator<Item = u64>) {
+        let line = self.brokers.line("writes of a test");
+        let by = Instant::now() + SOON;
+        let begin = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1);
+        let judge = |answer: &InitProducerIdResponse| Refusal::check(answer.error_code);
+        let producer = line.ask(Target::Any, &begin, SOON, by, judge).await.unwrap();
         let record = |(at, number): (usize, u64)| Record {
             transactional: false,
             control: false,
             delete_horizon: false,
             partition_leader_epoch: -1,
-            producer_id: NO_PRODUCER_ID,
-            producer_epoch: NO_PRODUCER_EPOCH,
+            producer_id: producer.producer_id.0,
+            producer_epoch: producer.producer_epoch,
             timestamp_type: TimestampType::Creation,
             offset: at as i64,
-            // One batch: the encoder begins another where the numbers are not in a row.
-            sequence: NO_SEQUENCE + at as i32,
+            sequence: at as i32,
             timestamp: 1_700_000_000_000,
             key: None,
             value: Some(Bytes::from(number.to_string())),
@@ -105,11 +114,9 @@ impl Node {
             .with_acks(-1)
             .with_timeout_ms(5000)
             .with_topic_data(vec![topic]);
-        let line = self.brokers.line("writes of a test");
-        let by = Instant::now() + SOON;
-        let judge = |answer: &kafka_protocol::messages::ProduceResponse| {
+        let judge = |answer: &ProduceResponse| {
             let all = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
-            all.map(|partition| partition.error_code).try_for_each(agora_kafka::error::Refusal::check)
+            all.map(|partition| partition.error_code).try_for_each(Refusal::check)
         };
         line.ask(Target::Leader(&self.topic, lane), &request, SOON, by, judge).await.unwrap();
     }

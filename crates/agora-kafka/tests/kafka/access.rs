@@ -117,10 +117,15 @@ async fn without_tls_or_credentials_it_is_said_what_the_broker_wants() {
     assert!(why.contains("it may want credentials"), "{why}");
 }
 
+/// A broker that takes nobody without a certificate.
+async fn asking() -> KafkaBroker {
+    let asks = ("listener.name.sasl_ssl.ssl.client.auth", "required");
+    KafkaSetup::new().secured().with(&[asks]).start().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_may_ask_for_a_certificate() {
-    let asks = ("listener.name.sasl_ssl.ssl.client.auth", "required");
-    let broker = KafkaSetup::new().secured().with(&[asks]).start().await.unwrap();
+    let broker = asking().await;
     let mut config = over_tls(&broker, Sasl::ScramSha256);
     let error = try_connect(&config).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
@@ -128,6 +133,23 @@ async fn a_broker_may_ask_for_a_certificate() {
     config.tls_cert_file = Some(broker.papers().client_certificate());
     config.tls_key_file = Some(broker.papers().client_key());
     connect(&config).await.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_have_expired_are_named_as_such() {
+    // The broker's: it is not talked to.
+    let broker = KafkaSetup::new().secured().expired().start().await.unwrap();
+    let error = try_connect(&over_tls(&broker, Sasl::ScramSha256)).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(format!("{error:#}").contains("expired"), "{error:#}");
+    // The client's: it is not let in.
+    let broker = asking().await;
+    let mut config = over_tls(&broker, Sasl::ScramSha256);
+    config.tls_cert_file = Some(broker.papers().expired_certificate());
+    config.tls_key_file = Some(broker.papers().expired_key());
+    let error = try_connect(&config).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+    assert!(format!("{error:#}").contains("certificate"), "{error:#}");
 }
 
 fn question() -> MetadataRequest {

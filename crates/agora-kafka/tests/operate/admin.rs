@@ -191,13 +191,13 @@ async fn a_topic_is_deleted_with_its_groups_and_cursors() {
         assert_eq!(admin.describe_group(&t, &group(name)).await.unwrap().lag(), lag);
     }
     let (fence, _) = cursors.take(&t, "reader").await.unwrap();
-    cursors.save(&t, "reader", fence, b"of the old log").await.unwrap();
+    cursors.save(&t, "reader", fence, b"of the old log", &[]).await.unwrap();
     assert_eq!(admin.groups(&t).await.unwrap(), [group("early"), group("late")], "a cursor is no group");
     admin.delete_topic(&t).await.unwrap();
     admin.create_topic(&spec("t", 1)).await.unwrap();
     assert_eq!(admin.groups(&t).await.unwrap(), Vec::new());
     assert_eq!(cursors.take(&t, "reader").await.unwrap().1, None);
-    let late = cursors.save(&t, "reader", fence, b"late").await;
+    let late = cursors.save(&t, "reader", fence, b"late", &[]).await;
     error("the right to the cursor of the old log", late, ErrorKind::Conflict);
     brokers.end();
 }

@@ -32,10 +32,10 @@ async fn a_cursor_of_eight_lanes_comes_back_and_the_right_goes_to_the_next() {
     assert_eq!(saved, None);
     let largest: Vec<u8> = (0..8 * CURSOR_BYTES_MAX).map(|at| (at * 7 % 251) as u8).collect();
     let places: Vec<_> = (0..8).map(|lane| (lane, Position(u128::from(lane) * 100))).collect();
-    a.save_at(&t, "reader", of_a, b"an older one", &[]).await.unwrap();
-    a.save_at(&t, "reader", of_a, &largest, &places).await.unwrap();
+    a.save(&t, "reader", of_a, b"an older one", &[]).await.unwrap();
+    a.save(&t, "reader", of_a, &largest, &places).await.unwrap();
     let more = [&largest[..], b"x"].concat();
-    let error = a.save_at(&t, "reader", of_a, &more, &places).await.unwrap_err();
+    let error = a.save(&t, "reader", of_a, &more, &places).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 
     // A tool that knows nothing of agora sees where each lane stands.
@@ -49,11 +49,11 @@ async fn a_cursor_of_eight_lanes_comes_back_and_the_right_goes_to_the_next() {
 
     let (of_b, saved) = b.take(&t, "reader").await.unwrap();
     assert!(saved == Some(largest), "what was saved last");
-    let late = a.save_at(&t, "reader", of_a, b"late", &places).await;
+    let late = a.save(&t, "reader", of_a, b"late", &places).await;
     assert!(is_conflict(&late), "{late:?}");
-    let made_up = b.save(&t, "reader", Fence(of_b.0 + 1), b"made up").await;
+    let made_up = b.save(&t, "reader", Fence(of_b.0 + 1), b"made up", &[]).await;
     assert!(is_conflict(&made_up), "{made_up:?}");
-    b.save(&t, "reader", of_b, b"").await.unwrap();
+    b.save(&t, "reader", of_b, b"", &[]).await.unwrap();
     // Another name, and the same name of another topic, are other cursors.
     broker.create_topic("u", 1).await.unwrap();
     assert_eq!(a.take(&t, "reader.t").await.unwrap().1, None);
@@ -62,7 +62,7 @@ async fn a_cursor_of_eight_lanes_comes_back_and_the_right_goes_to_the_next() {
     let nowhere = a.take(&topic("nowhere"), "reader").await.unwrap_err();
     assert_eq!(nowhere.kind(), ErrorKind::NotFound);
     one.end();
-    let closed = a.save(&t, "reader", of_a, b"").await.unwrap_err();
+    let closed = a.save(&t, "reader", of_a, b"", &[]).await.unwrap_err();
     assert_eq!(closed.kind(), ErrorKind::Closed);
     other.end();
 }
@@ -78,7 +78,7 @@ async fn of_a_save_and_a_takeover_at_once_either_is_first_and_nothing_is_between
         let (of_a, found) = a.take(&t, "race").await.unwrap();
         assert_eq!(found.as_deref(), last.as_ref().map(|last: &[u8; 1]| &last[..]));
         let mine = [round];
-        let (saved, taken) = tokio::join!(a.save(&t, "race", of_a, &mine), b.take(&t, "race"));
+        let (saved, taken) = tokio::join!(a.save(&t, "race", of_a, &mine, &[]), b.take(&t, "race"));
         let (of_b, found) = taken.unwrap();
         match saved {
             Ok(()) => {
@@ -91,10 +91,10 @@ async fn of_a_save_and_a_takeover_at_once_either_is_first_and_nothing_is_between
                 assert_eq!(found.as_deref(), last.as_ref().map(|last| &last[..]), "round {round}");
             }
         }
-        let late = a.save(&t, "race", of_a, b"late").await;
+        let late = a.save(&t, "race", of_a, b"late", &[]).await;
         assert!(is_conflict(&late), "{late:?}");
         if round % 2 == 0 {
-            b.save(&t, "race", of_b, &[100 + round]).await.unwrap();
+            b.save(&t, "race", of_b, &[100 + round], &[]).await.unwrap();
             last = Some([100 + round]);
         }
     }
@@ -109,17 +109,17 @@ async fn a_reset_by_other_software_makes_a_cursor_void_and_a_holder_saves_over_i
     let brokers = connect(&broker.address()).await;
     let (cursors, t) = (store(&brokers), topic("t"));
     let (fence, _) = cursors.take(&t, "reader").await.unwrap();
-    cursors.save(&t, "reader", fence, b"mine").await.unwrap();
+    cursors.save(&t, "reader", fence, b"mine", &[]).await.unwrap();
     let reset = ["--reset-offsets", "--group", "agora.reader", "--topic", "t:1", "--to-latest", "--execute"];
     groups_tool(&broker.address(), &reset).await;
     let (fence, found) = cursors.take(&t, "reader").await.unwrap();
     assert_eq!(found, None, "one lane was moved by another");
-    cursors.save(&t, "reader", fence, b"again").await.unwrap();
+    cursors.save(&t, "reader", fence, b"again", &[]).await.unwrap();
 
     groups_tool(&broker.address(), &reset).await;
     // What a node holds is saved anew once in a while, so that brokers do not forget it.
     cursors.renew(Duration::ZERO).await;
-    cursors.save(&t, "never", cursors.take(&t, "never").await.unwrap().0, b"x").await.unwrap();
+    cursors.save(&t, "never", cursors.take(&t, "never").await.unwrap().0, b"x", &[]).await.unwrap();
     let next = store(&brokers);
     assert_eq!(next.take(&t, "reader").await.unwrap().1.as_deref(), Some(&b"again"[..]));
     // The right was lost: what is renewed from now on is not this one.
@@ -135,13 +135,13 @@ async fn cursors_outlive_their_coordinators() {
     let brokers = connect(&cluster.addresses()).await;
     let (cursors, t) = (Arc::new(store(&brokers)), topic("t"));
     let (fence, _) = cursors.take(&t, "reader").await.unwrap();
-    cursors.save(&t, "reader", fence, &[0]).await.unwrap();
+    cursors.save(&t, "reader", fence, &[0], &[]).await.unwrap();
     let victim = cluster.coordinator_of("agora.reader").await.unwrap();
     cluster.node(victim).kill().unwrap();
     // It may be out of reach for as long as another coordinator takes; the right is not lost.
     let mut number = 1;
     let saved = loop {
-        match cursors.save(&t, "reader", fence, &[number]).await {
+        match cursors.save(&t, "reader", fence, &[number], &[]).await {
             Ok(()) => break number,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:#}"),
         }

@@ -54,13 +54,14 @@ async fn a_log_is_read_from_wherever_one_wants() {
         (LogStart::Time(UNIX_EPOCH - Duration::from_secs(1)), "0:0 1:1 2:2"),
         (LogStart::At(Position(1)), "1:1 2:2"),
         (LogStart::At(Position(3)), ""),
-        (LogStart::At(Position(u128::MAX)), ""),
+        (LogStart::At(Position(4)), "rewritten"),
+        (LogStart::At(Position(u128::MAX)), "rewritten"),
     ] {
         assert_eq!(read(&client, "log", from.clone()).await, due, "{from:?}");
     }
     client.trim("log", 0, 2).await;
     assert_eq!(read(&client, "log", LogStart::Earliest).await, "2:2");
-    assert_eq!(read(&client, "log", LogStart::At(Position(0))).await, "2:2");
+    assert_eq!(read(&client, "log", LogStart::At(Position(0))).await, "trimmed 2:2");
     client.trim("log", 0, 3).await;
     assert_eq!(read(&client, "log", LogStart::Last).await, "");
     let mut reader = LogReader::open(&client.hub, "log", 0, &LogStart::Last).await.unwrap();

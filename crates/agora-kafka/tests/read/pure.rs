@@ -68,6 +68,21 @@ fn everything_about_a_record_is_kept() {
 }
 
 #[test]
+fn what_stands_beside_a_frame_of_agora_is_left_out() {
+    let record = |value: &[u8]| Made {
+        key: Some(b"k".to_vec()),
+        value: Some(value.to_vec()),
+        headers: vec![("agora-kind".into(), Some(b"a.kind".to_vec()))],
+        ..Made::default()
+    };
+    let frame = [&agora_core::codec::MAGIC[..], b"..."].concat();
+    let (pieces, _) = open(&Batch::of(0, vec![record(&frame), record(b"other")]).bytes(), 0, &[]);
+    let [Piece::Record(first), Piece::Record(second)] = &pieces[..] else { panic!("{pieces:?}") };
+    assert_eq!((&first.raw.payload[..], &first.raw.key, first.raw.headers.len()), (&frame[..], &None, 0));
+    assert_eq!((second.raw.key.as_deref(), second.raw.headers.len()), (Some(&b"k"[..]), 1));
+}
+
+#[test]
 fn the_time_of_the_append_is_that_of_the_batch() {
     let mut batch = Batch::of_values(0, &["a"]);
     (batch.attributes, batch.max_time) = (APPEND_TIME, 1_800_000_000_000);

@@ -110,6 +110,8 @@ mod tests {
         assert_ne!(ids.of(&value), id, "it was stored, and is sent a second time because it is meant");
         let third = ids.of(&value);
         ids.unsettled(&value, third.clone());
+        let equal = OutFrame::new(Bytes::from(b"ping".to_vec()));
+        assert_ne!(ids.of(&equal), third, "nobody has sent it yet");
         assert_eq!(ids.of(&value.clone()), third);
         assert_ne!(ids.of(&value), third);
     }

@@ -8,17 +8,16 @@ mod live;
 mod log;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Waker};
 
 use agora_core::id::TopicName;
+use agora_core::transport::calls::{CallQueue, QueuedCalls, begin};
 use agora_core::transport::{
     Address, BoxFuture, OutFrame, Outcome, PublishFailed, TopicKind, check_only_lane,
 };
 use agora_core::{Error, ErrorKind};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -46,14 +45,8 @@ struct Queues {
     ended: bool,
 }
 
-/// The way into a lane.
-struct Queue {
-    calls: mpsc::Sender<Call>,
-    /// How many calls wait for the task, or are under way there.
-    waiting: Arc<AtomicUsize>,
-    /// Whoever has it sends.
-    desk: Arc<tokio::sync::Mutex<Desk>>,
-}
+/// The way into a lane. Whoever has the desk sends.
+type Queue = CallQueue<Call, Desk>;
 
 /// What sends on a lane.
 enum Desk {
@@ -75,67 +68,39 @@ impl Desk {
     }
 }
 
-impl Queue {
-    fn start(shared: &Arc<Shared>, lane: &Lane) -> Self {
-        let (calls, received) = mpsc::channel(QUEUE_CALLS_MAX);
-        let desk = match lane {
-            Lane::Data | Lane::Control => Desk::Live,
-            Lane::Log(topic) => Desk::Log(Box::new(log::Sender::new(shared, topic))),
-        };
-        let queue = Self { calls, waiting: Arc::default(), desk: Arc::new(tokio::sync::Mutex::new(desk)) };
-        let (waiting, desk) = (Arc::clone(&queue.waiting), Arc::clone(&queue.desk));
-        tokio::spawn(run(Arc::clone(shared), received, waiting, desk));
-        queue
-    }
-
-    /// The desk, where nothing is under way that a call could overtake.
-    fn idle(&self) -> Option<OwnedMutexGuard<Desk>> {
-        if self.waiting.load(Ordering::Acquire) > 0 {
-            return None;
-        }
-        Arc::clone(&self.desk).try_lock_owned().ok()
-    }
-
-    fn put(&self, call: Call) -> Result<(), Error> {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        let refused = match self.calls.try_send(call) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
-        Err(match refused {
-            TrySendError::Full(_) => {
-                error(ErrorKind::QueueFull, "too many publishes wait for the connection")
-                    .context("allowed", QUEUE_CALLS_MAX)
-            }
-            TrySendError::Closed(_) => closed(),
-        })
-    }
+fn start_lane(shared: &Arc<Shared>, lane: &Lane) -> Queue {
+    let desk = match lane {
+        Lane::Data | Lane::Control => Desk::Live,
+        Lane::Log(topic) => Desk::Log(Box::new(log::Sender::new(shared, topic))),
+    };
+    let (queue, calls) = CallQueue::new(QUEUE_CALLS_MAX, desk);
+    tokio::spawn(run(Arc::clone(shared), calls));
+    queue
 }
 
 /// Sends what is queued on a lane, until nothing can come any more.
-async fn run(
-    shared: Arc<Shared>,
-    mut calls: mpsc::Receiver<Call>,
-    waiting: Arc<AtomicUsize>,
-    desk: Arc<tokio::sync::Mutex<Desk>>,
-) {
+async fn run(shared: Arc<Shared>, mut calls: QueuedCalls<Call, Desk>) {
     let mut batch = Vec::with_capacity(BATCH_CALLS_MAX);
-    while calls.recv_many(&mut batch, BATCH_CALLS_MAX).await > 0 {
+    while calls.queue.recv_many(&mut batch, BATCH_CALLS_MAX).await > 0 {
         let count = batch.len();
-        desk.lock().await.send(&shared, std::mem::take(&mut batch)).await;
-        waiting.fetch_sub(count, Ordering::AcqRel);
+        calls.sender.lock().await.send(&shared, std::mem::take(&mut batch)).await;
+        calls.served(count);
     }
 }
 
-/// Begins to send a call here and now: on an idle bus, a task that had to wake up first would be a good part of the time that
-/// an event takes. What is left of it, mostly the answer, is for a task.
+/// Begins to send a call where nothing is under way.
 fn send_now(shared: &Arc<Shared>, mut desk: OwnedMutexGuard<Desk>, call: Call) {
     let shared = Arc::clone(shared);
-    let mut sending = Box::pin(async move { desk.send(&shared, vec![call]).await });
-    // Whatever wakes it is not heard: the task polls it anew.
-    if sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+    if let Some(sending) = begin(async move { desk.send(&shared, vec![call]).await }) {
         tokio::spawn(sending);
+    }
+}
+
+fn refused(refused: TrySendError<Call>) -> Error {
+    match refused {
+        TrySendError::Full(_) => error(ErrorKind::QueueFull, "too many publishes wait for the connection")
+            .context("allowed", QUEUE_CALLS_MAX),
+        TrySendError::Closed(_) => closed(),
     }
 }
 
@@ -162,10 +127,10 @@ impl Lanes {
             return Err(closed());
         }
         if !queues.by_lane.contains_key(lane) {
-            queues.by_lane.insert(lane.clone(), Queue::start(shared, lane));
+            queues.by_lane.insert(lane.clone(), start_lane(shared, lane));
         }
         let queue = queues.by_lane.get(lane).ok_or_else(closed)?;
-        let Some(desk) = queue.idle() else { return queue.put(call) };
+        let Some(desk) = queue.idle() else { return queue.put(call).map_err(refused) };
         drop(queues);
         send_now(shared, desk, call);
         Ok(())

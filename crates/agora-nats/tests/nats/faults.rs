@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::support::{
-    PATIENCE, cluster, config, connect, down, hear, message, number_of, numbered, open_log, publish, read,
-    read_all, soon, topic, try_connect, up,
+    PATIENCE, cluster, config, connect, down, down_because, hear, message, number_of, numbered, open_log,
+    publish, read, read_all, soon, topic, try_connect, up,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,8 +21,7 @@ async fn a_server_that_is_down_at_the_start_is_found_later() {
     let mut server = NatsServer::start().await.unwrap();
     server.kill().unwrap();
     let transport = try_connect(&config(server.port())).await.unwrap();
-    let why = down(&transport).await;
-    assert!(why.contains(&server.port().to_string()), "{why}");
+    down_because(&transport, |why| why.contains(&server.port().to_string())).await;
     let live = topic("live");
     let refused = publish(&transport, &live, vec![numbered(1)]).await.unwrap_err();
     assert_eq!((refused.accepted, refused.outcome), (0, Outcome::NotStored));

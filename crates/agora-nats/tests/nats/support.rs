@@ -49,19 +49,20 @@ pub(crate) async fn up(transport: &NatsTransport) {
     soon("the link is up", link.wait_for(|link| *link == Link::Up)).await.unwrap();
 }
 
-/// Waits until the link is down. Why.
-pub(crate) async fn down(transport: &NatsTransport) -> String {
+/// Waits until the link is down.
+pub(crate) async fn down(transport: &NatsTransport) {
     let mut link = transport.link();
-    let link = soon("the link is down", link.wait_for(|link| !link.is_usable())).await.unwrap().clone();
-    let Link::Down { why, .. } = link else { panic!("{link:?}") };
-    why
+    soon("the link is down", link.wait_for(|link| !link.is_usable())).await.unwrap();
 }
 
-/// Waits until the link is down with a reason in which this stands.
-pub(crate) async fn down_because(transport: &NatsTransport, part: &str) {
+/// Waits until the link is down for such a reason. On a busy machine the first reason may be that nothing was found out yet.
+pub(crate) async fn down_because(transport: &NatsTransport, is_it: impl Fn(&str) -> bool) {
     let mut link = transport.link();
-    let is_it = |link: &Link| matches!(link, Link::Down { why, .. } if why.contains(part));
-    soon(part, link.wait_for(is_it)).await.unwrap();
+    let is = |link: &Link| matches!(link, Link::Down { why, .. } if is_it(why));
+    match timeout(PATIENCE, link.wait_for(is)).await {
+        Ok(found) => drop(found.unwrap()),
+        Err(_) => panic!("the link is not down for this reason: {:?}", *transport.link().borrow()),
+    }
 }
 
 pub(crate) async fn publish(

@@ -68,11 +68,14 @@ pub async fn up(transport: &dyn Transport) {
     link_is(transport, "the link is up", |link| *link == Link::Up).await;
 }
 
-pub async fn down(transport: &dyn Transport) -> String {
-    match link_is(transport, "the link is down", |link| matches!(link, Link::Down { .. })).await {
-        Link::Down { why, .. } => why,
-        other => panic!("{other:?}"),
-    }
+pub async fn down(transport: &dyn Transport) {
+    link_is(transport, "the link is down", |link| matches!(link, Link::Down { .. })).await;
+}
+
+/// Waits until the link is down for such a reason. On a busy machine the first reason may be that nothing was found out yet.
+pub async fn down_because(transport: &dyn Transport, is_it: impl Fn(&str) -> bool) {
+    let is = |link: &Link| matches!(link, Link::Down { why, .. } if is_it(why));
+    link_is(transport, "the link says what is wrong", is).await;
 }
 
 pub async fn open_log(transport: &dyn Transport, topic: &TopicName) {

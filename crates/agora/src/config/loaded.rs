@@ -4,7 +4,8 @@ use std::fmt;
 use std::mem;
 
 use agora_core::config::{Backend, Model};
-use agora_core::transport::TopicKind;
+use agora_core::id::{GroupName, TopicName};
+use agora_core::transport::{Framing, TopicKind, TopicSettings};
 use agora_core::{Error, ErrorKind, Result};
 
 use super::layer::Layer;
@@ -126,14 +127,47 @@ impl Config {
         Self::resolve(sources)
     }
 
-    /// What a topic is of which nothing is said.
-    pub(crate) fn usual_kind(&self) -> TopicKind {
-        let log = match self.model.backend {
-            Some(Backend::Nats) => self.model.nats.jetstream,
-            Some(Backend::Kafka) => true,
-            _ => false,
-        };
-        if log { TopicKind::Log } else { TopicKind::Live }
+    /// What a topic is of which nothing is said: live, a log on NATS with `jetstream`, and on Kafka a log of one event a
+    /// message, because groups work on no other there.
+    pub fn usual(&self) -> TopicSettings {
+        match self.model.backend {
+            Some(Backend::Nats) if self.model.nats.jetstream => TopicSettings::LOG,
+            Some(Backend::Kafka) => TopicSettings::LOG.framing(Framing::Each),
+            _ => TopicSettings::LIVE,
+        }
+    }
+
+    /// What a topic is; `kind` says whether it is a log, whatever is configured.
+    pub fn topic(&self, name: &TopicName, kind: Option<TopicKind>) -> TopicSettings {
+        let mut topic = self.model.topics.get(name).cloned().unwrap_or_default();
+        topic.kind = kind.or(topic.kind);
+        topic.settings(self.usual())
+    }
+
+    /// The topic of a domain's events: `PREFIX.events.DOMAIN` with the prefix that `kafka.topic_prefix` says, whichever
+    /// backend is chosen, and `events.DOMAIN` where it says none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where that is not the name of a topic.
+    pub fn domain_topic(&self, domain: &str) -> Result<TopicName> {
+        let prefix = self.model.kafka.topic_prefix.as_ref();
+        TopicName::new(&match prefix {
+            Some(prefix) => format!("{prefix}.events.{domain}"),
+            None => format!("events.{domain}"),
+        })
+    }
+
+    /// The group of this service, which `kafka.group` names, whichever backend is chosen; `None` where it does not. What
+    /// is no name of a group still is the prefix of durable names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] where it is not the name of a group.
+    pub fn group(&self) -> Result<Option<GroupName>> {
+        let group = self.model.kafka.group.as_deref().map(GroupName::new).transpose();
+        group.map_err(|error| match self.origin("kafka.group") {
+            Some(origin) => error.context("from", origin),
+            None => error,
+        })
     }
 
     /// Everything that was configured, as plain data.

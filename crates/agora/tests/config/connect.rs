@@ -181,6 +181,50 @@ async fn with_jetstream_a_topic_of_which_nothing_is_said_is_a_log() {
     assert_eq!(kinds(false), [TopicKind::Live; 3]);
 }
 
+/// Groups work on no other log there.
+#[tokio::test]
+async fn on_kafka_a_log_is_of_one_event_a_message_unless_it_is_told_otherwise() {
+    let text = "url = \"kafka://a\"\nnode = \"n\"\n[topics.said]\nkind = \"log\"\n[topics.live]\nkind = \"live\"\n\
+                [topics.batch]\nframing = \"batch\"\n[topics.moved]\nkind = \"live\"\n";
+    let space = agora::memory::Space::default();
+    let (cluster, node) = (agora::ClusterName::new("c").unwrap(), agora::NodeName::new("n").unwrap());
+    let builder = Bus::builder().config(load(toml(text))).log("coded").log("moved");
+    let bus = builder.open(space.connect(&cluster, &node)).unwrap();
+    for (topic, due) in [
+        ("any", "log, framing each, wire frame"),
+        ("said", "log, framing each, wire frame"),
+        ("coded", "log, framing each, wire frame"),
+        ("moved", "log, framing each, wire frame"),
+        ("batch", "log, framing batch, wire frame"),
+        ("live", "live, framing batch, wire frame"),
+    ] {
+        assert_eq!(bus.config().settings_of(&agora::TopicName::new(topic).unwrap()).agreed(), due, "{topic}");
+    }
+}
+
+/// The names that a configuration gives a program hold whichever backend is chosen.
+#[test]
+fn a_configuration_names_domain_topics_and_the_group_of_the_service() {
+    let names = |text: &str| {
+        let config = load(toml(text));
+        let group = config.group().unwrap().map(|group| group.to_string());
+        (config.domain_topic("order").unwrap().to_string(), group)
+    };
+    assert_eq!(names("url = \"kafka://a\"\n"), ("events.order".to_owned(), None));
+    for url in ["kafka://a", "nats://a"] {
+        let text = format!("url = \"{url}\"\n[kafka]\ntopic_prefix = \"shop.eu\"\ngroup = \"packers\"\n");
+        assert_eq!(names(&text), ("shop.eu.events.order".to_owned(), Some("packers".to_owned())));
+    }
+    let dotted = load(toml("url = \"kafka://a\"\n[kafka]\ngroup = \"a.b\"\n"));
+    let error = dotted.group().unwrap_err().to_string();
+    assert!(error.contains("it holds a dot") && error.contains("from: file agora.toml"), "{error}");
+    let wrong = crate::refused(toml("url = \"kafka://a\"\n[kafka]\ntopic_prefix = \"a/b\"\n"));
+    assert!(
+        wrong.contains("`kafka.topic_prefix` is nothing that the name of a topic can begin with"),
+        "{wrong}"
+    );
+}
+
 /// What a topic asks for that its backend has not, before anything is connected.
 #[tokio::test]
 async fn what_redis_says_by_itself_is_not_set_for_a_topic() {

@@ -18,7 +18,7 @@ use crate::configured;
 use crate::failure::{DONE, Failure, NEGATIVE};
 use crate::io::Interrupt;
 use crate::output::Output;
-use crate::session::{Part, joined, with_bus};
+use crate::session::{joined, with_bus};
 
 const CONFIGURATION: &str = "configuration";
 const CONNECTION: &str = "connection";
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     report.add(configuration(&global)).await?;
     let gone = report.output().reader_gone();
     let (begin, global) = (Instant::now(), &global);
-    let looked = with_bus(global, Part::default(), interrupt, gone, async |bus: &Bus| {
+    let looked = with_bus(global, round_trip::part(), interrupt, gone, async |bus: &Bus| {
         look(global, &args, bus, begin, &mut report).await
     });
     match looked.await {

@@ -11,7 +11,8 @@ use crate::failure::Failure;
 use crate::session::{Part, connect};
 
 const NAME: &str = "round trip";
-/// The topic of the events that doctors send. One and the same, so that no server collects topics of them.
+/// The topic of the events that doctors send. One and the same, so that no server collects topics of them; and live, so
+/// that nobody keeps them.
 pub(super) const TOPIC: &str = "agora-doctor";
 /// How many are sent, at most.
 const TRIES: u32 = 5;
@@ -22,9 +23,14 @@ const SLOW: Duration = Duration::from_millis(500);
 /// How long the second bus may take to leave.
 const CLOSE: Duration = Duration::from_secs(1);
 
+/// How a doctor takes part.
+pub(super) fn part() -> Part {
+    Part { live: Some(TOPIC), ..Part::default() }
+}
+
 /// Publishes on `bus`, and waits for it on a bus of its own.
 pub(super) async fn check(global: &Global, bus: &Bus) -> Check {
-    let other = match connect(global, Part::default()).await {
+    let other = match connect(global, part()).await {
         Ok(other) => other,
         Err(Failure::Error(error)) => return Check::error(NAME, &error),
         Err(_) => return Check::red(NAME, "a second connection was not made", "look at the log with -v"),

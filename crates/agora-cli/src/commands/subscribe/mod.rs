@@ -147,9 +147,9 @@ pub(crate) async fn print(
     cursor: Option<String>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let beside = Beside { cursor, ..Beside::default() };
     match delivery {
         Delivery::Event(event) => {
+            let beside = Beside { cursor, lane: event.lane(), ..Beside::default() };
             let (topic, record, node) = (event.topic(), event.record(), name_of(bus, event.source()));
             let line = EventLine::of(topic, record, node.clone(), beside);
             output.say(&line, || text::event(topic, record, &node)).await
@@ -160,6 +160,7 @@ pub(crate) async fn print(
         }
         Delivery::Foreign(foreign) => {
             let (topic, raw, arrived) = (&foreign.topic, &foreign.raw, foreign.arrived);
+            let beside = Beside { cursor, ..Beside::default() };
             let line = ForeignLine::of(topic, raw, arrived, beside);
             output.say(&line, || text::foreign(topic, raw, arrived)).await
         }

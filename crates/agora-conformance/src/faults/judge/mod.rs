@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use agora_core::ErrorKind;
 
+use super::place::{lane_of, seq_of};
 use crate::history::{Durable, History, Life, LogWhat, Sub, Topic, Value, What};
 use crate::judge::Finding;
 use crate::ledger::Ledger;
@@ -27,6 +28,9 @@ pub struct Rules {
     pub loses: bool,
 }
 
+/// What has an order of its own: a source on a lane of a topic.
+type Stream = (Life, Topic, u64);
+
 /// What one subscription is.
 struct Reading {
     life: Life,
@@ -34,7 +38,10 @@ struct Reading {
     own: bool,
     is_over: bool,
     established: bool,
-    ledgers: BTreeMap<(Life, Topic), Ledger>,
+    ledgers: BTreeMap<Stream, Ledger>,
+    /// How many events of each source were undecided when it was established: so many more may stand before what is owed
+    /// on a lane that nobody had heard of.
+    since: BTreeMap<(Life, Topic), u64>,
     /// What was read of what was published after everything was healed.
     probes: BTreeSet<Value>,
 }
@@ -43,15 +50,35 @@ struct Reading {
 #[derive(Clone, Copy, Debug, Default)]
 struct Stand {
     tried: u64,
-    /// The highest sequence that was accepted.
+    /// Whose sequence is known.
     accepted: u64,
+}
+
+impl Stand {
+    /// Nobody knows on which lane these are, if anywhere.
+    fn undecided(self) -> u64 {
+        self.tried - self.accepted
+    }
+}
+
+impl Reading {
+    fn wants(&self, (of, topic, _): Stream) -> bool {
+        self.topics.contains(&topic) && (self.own || of != self.life)
+    }
+
+    /// From which sequence on it is owed a stream of which it has seen nothing.
+    fn owed_from(&self, (of, topic, _): Stream) -> Option<u64> {
+        self.established.then(|| self.since.get(&(of, topic)).map_or(1, |undecided| undecided + 1))
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Judge {
     readings: BTreeMap<Sub, Reading>,
-    durable: BTreeMap<Durable, BTreeMap<(Life, Topic), Ledger>>,
+    durable: BTreeMap<Durable, BTreeMap<Stream, Ledger>>,
     stands: BTreeMap<(Life, Topic), Stand>,
+    /// The highest sequence on each lane that was accepted.
+    accepted: BTreeMap<Stream, u64>,
     outcomes: BTreeMap<Value, Option<Result<Option<u64>, ErrorKind>>>,
     seqs: BTreeMap<(Life, Topic, u64), Value>,
     probes: BTreeSet<Value>,
@@ -122,13 +149,15 @@ impl Judge {
             }
             What::Event { sub, of, topic, seq, value } => self.event(at, *sub, *of, *topic, *seq, *value),
             What::Gap { sub, of: Some(of), topic, from, to, .. } => {
-                let stand = self.stand(*of, *topic);
+                let lane = from.or(*to).map_or(0, lane_of);
                 if let (Some(from), Some(to)) = (from, to) {
                     self.gaps.push((at, *sub, *of, *from, *to));
                 }
+                let stream = (*of, *topic, lane);
                 // An open gap is judged by how far the source has come for sure, any other by how far it may have.
-                let stood = if to.is_some() { stand.tried + 1 } else { stand.accepted + 1 };
-                self.ledger(at, *sub, *of, *topic, |ledger| ledger.gap(*from, *to, stood.max(ledger.next())));
+                let stood = if to.is_some() { self.may_stand(stream) } else { self.stands_for_sure(stream) };
+                let (from, to) = (from.map(seq_of), to.map(seq_of));
+                self.ledger(at, *sub, stream, |ledger| ledger.gap(from, to, stood.max(ledger.next())));
             }
             What::Gap { of: None, .. } => self.blame(at, "a gap of nobody in this run"),
             What::Log(LogWhat::Missing(sub, _)) => {
@@ -176,8 +205,9 @@ impl Judge {
     fn published(&mut self, at: Duration, value: Value, outcome: Result<Option<u64>, ErrorKind>) {
         self.outcomes.insert(value, Some(outcome));
         if let Ok(Some(seq)) = outcome {
-            let stand = self.stands.entry((value.life, value.topic)).or_default();
-            stand.accepted = stand.accepted.max(seq);
+            self.stands.entry((value.life, value.topic)).or_default().accepted += 1;
+            let accepted = self.accepted.entry((value.life, value.topic, lane_of(seq))).or_default();
+            *accepted = (*accepted).max(seq_of(seq));
             self.groups.accepted(value, seq);
             self.is_value(at, value.life, value.topic, seq, value);
         }
@@ -197,10 +227,11 @@ impl Judge {
         life: Life,
         topics: Vec<Topic>,
         own: bool,
-        ledgers: BTreeMap<(Life, Topic), Ledger>,
+        ledgers: BTreeMap<Stream, Ledger>,
     ) {
-        let probes = BTreeSet::new();
-        let reading = Reading { life, topics, own, is_over: false, established: false, ledgers, probes };
+        let (probes, since) = (BTreeSet::new(), BTreeMap::new());
+        let reading =
+            Reading { life, topics, own, is_over: false, established: false, ledgers, since, probes };
         self.readings.insert(sub, reading);
     }
 
@@ -212,38 +243,52 @@ impl Judge {
 
     /// From here on it is owed everything that is published: at the latest from the sequence that could come next.
     fn established(&mut self, sub: Sub) {
-        let Some(reading) = self.readings.get_mut(&sub).filter(|reading| !reading.established) else {
+        if self.readings.get(&sub).is_none_or(|reading| reading.established) {
             return;
-        };
+        }
+        let stood: Vec<_> = self.accepted.keys().map(|stream| (*stream, self.may_stand(*stream))).collect();
+        let Some(reading) = self.readings.get_mut(&sub) else { return };
         reading.established = true;
         for ((of, topic), stand) in &self.stands {
-            if reading.topics.contains(topic) && (reading.own || *of != reading.life) {
-                reading.ledgers.entry((*of, *topic)).or_default().owe(stand.tried + 1);
+            reading.since.insert((*of, *topic), stand.undecided());
+        }
+        for (stream, stood) in stood {
+            if reading.wants(stream) {
+                reading.ledgers.entry(stream).or_default().owe(stood);
             }
         }
     }
 
-    fn stand(&self, of: Life, topic: Topic) -> Stand {
-        self.stands.get(&(of, topic)).copied().unwrap_or_default()
+    /// The sequence that comes next, by what was accepted.
+    fn stands_for_sure(&self, stream: Stream) -> u64 {
+        self.accepted.get(&stream).map_or(1, |accepted| accepted + 1)
+    }
+
+    /// The highest that it may be: all that is undecided may be on this lane.
+    fn may_stand(&self, stream: Stream) -> u64 {
+        let (of, topic, _) = stream;
+        let stand = self.stands.get(&(of, topic)).copied().unwrap_or_default();
+        (self.stands_for_sure(stream) + stand.undecided()).min(stand.tried + 1)
     }
 
     /// Tells a ledger something, and blames what it finds wrong with it.
-    fn ledger(&mut self, at: Duration, sub: Sub, of: Life, topic: Topic, tell: impl FnOnce(&mut Ledger)) {
+    fn ledger(&mut self, at: Duration, sub: Sub, stream: Stream, tell: impl FnOnce(&mut Ledger)) {
         let Some(reading) = self.readings.get_mut(&sub) else {
             return self.blame(at, format!("{sub} was handed something, and is no subscription"));
         };
-        let established = reading.established;
-        let ledger = reading.ledgers.entry((of, topic)).or_insert_with(|| {
+        let owed_from = reading.owed_from(stream);
+        let ledger = reading.ledgers.entry(stream).or_insert_with(|| {
             let mut ledger = Ledger::default();
-            if established {
-                ledger.owe(1);
+            if let Some(from) = owed_from {
+                ledger.owe(from);
             }
             ledger
         });
         let before = ledger.violation();
         tell(ledger);
         if let (None, Some(violation)) = (before, ledger.violation()) {
-            self.blame(at, format!("{sub}, {of} {topic}: {violation}"));
+            let (of, topic, lane) = stream;
+            self.blame(at, format!("{sub}, {of} {topic} lane {lane}: {violation}"));
         }
     }
 
@@ -270,9 +315,9 @@ impl Judge {
             self.blame(at, format!("{sub} got {value}, which is said to have failed for certain ({kind})"));
         }
         self.is_value(at, of, topic, seq, value);
-        let stood = self.stand(of, topic).tried + 1;
-        let probing = self.probing;
-        self.ledger(at, sub, of, topic, |ledger| ledger.events(seq, seq + 1, stood));
+        let stream = (of, topic, lane_of(seq));
+        let (stood, probing) = (self.may_stand(stream), self.probing);
+        self.ledger(at, sub, stream, |ledger| ledger.events(seq_of(seq), seq_of(seq) + 1, stood));
         if let Some(reading) = self.readings.get_mut(&sub)
             && probing
         {
@@ -284,21 +329,18 @@ impl Judge {
     pub(super) fn owed(&self) -> Vec<String> {
         let mut owed = Vec::new();
         for (sub, reading) in self.readings.iter().filter(|(_, reading)| !reading.is_over) {
-            for ((of, topic), stand) in &self.stands {
-                if !reading.topics.contains(topic)
-                    || (!reading.own && *of == reading.life)
-                    || stand.accepted == 0
-                {
-                    continue;
-                }
-                let next = stand.accepted + 1;
-                let is_settled = match reading.ledgers.get(&(*of, *topic)) {
+            for (stream, accepted) in self.accepted.iter().filter(|(stream, _)| reading.wants(**stream)) {
+                let ((of, topic, lane), next) = (stream, accepted + 1);
+                let ledger = reading.ledgers.get(stream);
+                let is_settled = match ledger {
                     Some(ledger) => ledger.is_settled(next),
-                    None => !reading.established,
+                    None => reading.owed_from(*stream).is_none_or(|from| from >= next),
                 };
                 if !is_settled {
-                    let at = reading.ledgers.get(&(*of, *topic)).map_or(0, Ledger::next);
-                    owed.push(format!("{sub} is owed {of} {topic} up to {next}, and stands at {at}"));
+                    let at = ledger.map_or(0, Ledger::next);
+                    owed.push(format!(
+                        "{sub} is owed {of} {topic} lane {lane} up to {next}, and stands at {at}"
+                    ));
                 }
             }
             let accepted = |value: &&Value| matches!(self.outcomes.get(value), Some(Some(Ok(_))));

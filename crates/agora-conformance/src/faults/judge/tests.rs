@@ -5,6 +5,7 @@ use std::time::Duration;
 use agora_core::ErrorKind;
 use agora_core::live::Reason;
 
+use super::super::place::place;
 use super::{Rules, judge};
 use crate::history::{Entry, GroupWhat, History, How, Life, LogWhat, Pace, Sub, Topic, Value, What};
 
@@ -133,4 +134,23 @@ fn each_breakage_in_a_group_is_found() {
     let same_key = publish(4).into_iter().chain(publish(5)).chain(publish(6));
     let same_key = same_key.chain([begin(m(1), 1), begin(m(1), 6)]);
     assert!(found(base().chain(same_key).collect(), true).contains("of the same key"));
+}
+
+#[test]
+fn each_lane_has_an_order_of_its_own() {
+    let on = |lane, seq, n| {
+        let at = place(lane, seq);
+        [What::Publish { value: value(n), waits: true }, What::Published(value(n), Ok(Some(at)))]
+    };
+    let read = |lane, seq, n| event(place(lane, seq), n);
+    let published: Vec<_> = [on(1, 1, 4), on(1, 2, 5), on(2, 1, 6)].concat();
+    let with = |then: Vec<What>| {
+        let first = [event(1, 1), event(2, 2), event(3, 3)];
+        found(&story(published.iter().cloned().chain(first).chain(then)), Rules::default())
+    };
+    assert_eq!(with(vec![read(2, 1, 6), read(1, 1, 4), read(1, 2, 5)]), "");
+    let lost = with(vec![read(1, 2, 5), read(2, 1, 6)]);
+    assert!(lost.contains("lane 1: lost silently"), "{lost}");
+    let owed = with(vec![read(1, 1, 4), read(1, 2, 5)]);
+    assert!(owed.contains("owed n0.1 t0 lane 2 up to 2"), "{owed}");
 }

@@ -207,5 +207,5 @@ async fn cursors_say_closed(stage: Stage) -> Verdict {
     // A closed transport may also give no store at all.
     let Some(store) = a.cursors() else { return Ok(()) };
     closed("take", store.take(&topic, "reader").await)?;
-    closed("save", store.save(&topic, "reader", fence, b"x").await)
+    closed("save", store.save(&topic, "reader", fence, b"x", &[]).await)
 }

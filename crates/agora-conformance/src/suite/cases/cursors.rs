@@ -48,7 +48,7 @@ async fn unknown_name_is_empty(stage: Stage) -> Verdict {
     a.open_a_log(&topic).await?;
     let (fence, saved) = store(&*a)?.take(&topic, "reader").await?;
     same("what was saved", saved, None)?;
-    Ok(store(&*a)?.save(&topic, "reader", fence, b"x").await?)
+    Ok(store(&*a)?.save(&topic, "reader", fence, b"x", &[]).await?)
 }
 
 async fn saved_is_given_back(stage: Stage) -> Verdict {
@@ -56,8 +56,8 @@ async fn saved_is_given_back(stage: Stage) -> Verdict {
     a.open_a_log(&topic).await?;
     let every: Vec<u8> = (0..=255).collect();
     let (fence, _) = store(&*a)?.take(&topic, "reader").await?;
-    store(&*a)?.save(&topic, "reader", fence, b"an older one, and longer than the next").await?;
-    store(&*a)?.save(&topic, "reader", fence, &every).await?;
+    store(&*a)?.save(&topic, "reader", fence, b"an older one, and longer than the next", &[]).await?;
+    store(&*a)?.save(&topic, "reader", fence, &every, &[]).await?;
     let (_, saved) = store(&*b)?.take(&topic, "reader").await?;
     same("what was saved", saved, Some(every))
 }
@@ -67,7 +67,7 @@ async fn largest_cursor_is_kept(stage: Stage) -> Verdict {
     a.open_a_log(&topic).await?;
     for cursor in [vec![0xa5; CURSOR_BYTES_MAX], Vec::new()] {
         let (fence, _) = store(&*a)?.take(&topic, "reader").await?;
-        store(&*a)?.save(&topic, "reader", fence, &cursor).await?;
+        store(&*a)?.save(&topic, "reader", fence, &cursor, &[]).await?;
         let (_, saved) = store(&*a)?.take(&topic, "reader").await?;
         same("what was saved", saved.map(|saved| saved.len()), Some(cursor.len()))?;
     }
@@ -78,12 +78,12 @@ async fn fence_is_lost_to_the_next(stage: Stage) -> Verdict {
     let (a, b, topic) = (stage.node("a").await?, stage.node("b").await?, stage.topic("fence")?);
     a.open_a_log(&topic).await?;
     let (of_a, _) = store(&*a)?.take(&topic, "reader").await?;
-    store(&*a)?.save(&topic, "reader", of_a, b"by a").await?;
+    store(&*a)?.save(&topic, "reader", of_a, b"by a", &[]).await?;
     let (of_b, saved) = store(&*b)?.take(&topic, "reader").await?;
     same("what b was given", saved.as_deref(), Some(&b"by a"[..]))?;
-    conflict(store(&*a)?.save(&topic, "reader", of_a, b"late").await)?;
-    store(&*b)?.save(&topic, "reader", of_b, b"by b").await?;
-    conflict(store(&*a)?.save(&topic, "reader", of_a, b"later").await)?;
+    conflict(store(&*a)?.save(&topic, "reader", of_a, b"late", &[]).await)?;
+    store(&*b)?.save(&topic, "reader", of_b, b"by b", &[]).await?;
+    conflict(store(&*a)?.save(&topic, "reader", of_a, b"later", &[]).await)?;
     let (_, saved) = store(&*a)?.take(&topic, "reader").await?;
     same("what is kept", saved.as_deref(), Some(&b"by b"[..]))
 }
@@ -92,9 +92,9 @@ async fn made_up_fence_is_refused(stage: Stage) -> Verdict {
     let (a, topic) = (stage.node("a").await?, stage.topic("made-up")?);
     a.open_a_log(&topic).await?;
     let (fence, _) = store(&*a)?.take(&topic, "reader").await?;
-    store(&*a)?.save(&topic, "reader", fence, b"true").await?;
+    store(&*a)?.save(&topic, "reader", fence, b"true", &[]).await?;
     let made_up = agora_core::transport::Fence(fence.0.wrapping_add(1));
-    conflict(store(&*a)?.save(&topic, "reader", made_up, b"false").await)?;
+    conflict(store(&*a)?.save(&topic, "reader", made_up, b"false", &[]).await)?;
     let (_, saved) = store(&*a)?.take(&topic, "reader").await?;
     same("what is kept", saved.as_deref(), Some(&b"true"[..]))
 }
@@ -121,7 +121,7 @@ async fn names_and_topics_are_apart(stage: Stage) -> Verdict {
         fences.push(store(&*a)?.take(topic, name).await?.0);
     }
     for (number, ((topic, name), fence)) in (0u8..).zip(places.iter().zip(fences)) {
-        store(&*a)?.save(topic, name, fence, &[number]).await?;
+        store(&*a)?.save(topic, name, fence, &[number], &[]).await?;
     }
     for (number, (topic, name)) in (0u8..).zip(&places) {
         let (_, saved) = store(&*a)?.take(topic, name).await?;
@@ -135,22 +135,22 @@ async fn clusters_are_apart(stage: Stage) -> Verdict {
     a.open_a_log(&topic).await?;
     x.open_a_log(&topic).await?;
     let (of_a, _) = store(&*a)?.take(&topic, "reader").await?;
-    store(&*a)?.save(&topic, "reader", of_a, b"of a").await?;
+    store(&*a)?.save(&topic, "reader", of_a, b"of a", &[]).await?;
     let (_, saved) = store(&*x)?.take(&topic, "reader").await?;
     same("what another cluster was given", saved, None)?;
-    Ok(store(&*a)?.save(&topic, "reader", of_a, b"still").await?)
+    Ok(store(&*a)?.save(&topic, "reader", of_a, b"still", &[]).await?)
 }
 
 async fn outlives_its_node(stage: Stage) -> Verdict {
     let (a, topic) = (stage.node("a").await?, stage.topic("outlives")?);
     a.open_a_log(&topic).await?;
     let (old, _) = store(&*a)?.take(&topic, "reader").await?;
-    store(&*a)?.save(&topic, "reader", old, b"kept").await?;
+    store(&*a)?.save(&topic, "reader", old, b"kept", &[]).await?;
     a.close(stage.by()).await?;
     let b = stage.node("b").await?;
     let (_, saved) = store(&*b)?.take(&topic, "reader").await?;
     same("what was saved", saved.as_deref(), Some(&b"kept"[..]))?;
-    conflict(store(&*b)?.save(&topic, "reader", old, b"late").await)
+    conflict(store(&*b)?.save(&topic, "reader", old, b"late", &[]).await)
 }
 
 async fn racing_takes_leave_one(stage: Stage) -> Verdict {
@@ -170,7 +170,7 @@ async fn racing_takes_leave_one(stage: Stage) -> Verdict {
     }
     let mut saved = 0;
     for (node, fence) in &holders {
-        match store(&**node)?.save(&topic, "reader", *fence, b"mine").await {
+        match store(&**node)?.save(&topic, "reader", *fence, b"mine", &[]).await {
             Ok(()) => saved += 1,
             answer => conflict(answer)?,
         }
@@ -185,7 +185,7 @@ async fn longest_names_are_kept_apart(stage: Stage) -> Verdict {
     let name = |last: char| format!("{}{last}", "n".repeat(NAME_BYTES_MAX - 1));
     for last in ['a', 'b'] {
         let (fence, _) = store(&*a)?.take(&topic, &name(last)).await?;
-        store(&*a)?.save(&topic, &name(last), fence, last.to_string().as_bytes()).await?;
+        store(&*a)?.save(&topic, &name(last), fence, last.to_string().as_bytes(), &[]).await?;
     }
     for last in ['a', 'b'] {
         let (_, saved) = store(&*a)?.take(&topic, &name(last)).await?;

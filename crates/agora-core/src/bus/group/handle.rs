@@ -125,8 +125,8 @@ impl<E: Events> Group<E> {
         let (topic, group) = (self.hub.topic.as_str(), self.hub.name.as_str());
         match content::work::<E>(&piece.content, begin.index, topic, group) {
             content::Work::Event(event, record) => {
-                let received = Received { event, topic: self.hub.topic.clone(), record };
-                let attempt = Attempt { received, lane: piece.lane, number: begin.attempt };
+                let received = Received { event, topic: self.hub.topic.clone(), lane: piece.lane, record };
+                let attempt = Attempt { received, number: begin.attempt };
                 Some(Work::Job(Job { attempt, right: right.hand_over() }))
             }
             content::Work::Foreign(raw) => {

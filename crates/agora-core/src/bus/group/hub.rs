@@ -16,7 +16,7 @@ use crate::bus::stats::add;
 use crate::error::Error;
 use crate::group::{Begin, JobId, Policy, Tracker, Verdict};
 use crate::id::{GroupName, TopicName};
-use crate::limits::{FRAME_BYTES_TARGET, GROUP_RECORDS_MAX, REASON_BYTES_MAX};
+use crate::limits::{FRAME_BYTES_TARGET, GROUP_ACKING_MAX, GROUP_RECORDS_MAX, REASON_BYTES_MAX};
 
 /// Gaps that wait for the application, at most; of further ones it is enough to know that there are some.
 const GAPS_MAX: usize = 1024;
@@ -43,6 +43,19 @@ pub(crate) struct State {
 }
 
 impl State {
+    fn new(policy: Policy) -> Self {
+        Self {
+            tracker: Tracker::new(policy),
+            gaps: VecDeque::new(),
+            demand: super::DEMAND,
+            bytes_max: 0,
+            waits: (0, None),
+            ended: None,
+            leaving: false,
+            abandoned: false,
+        }
+    }
+
     /// For how many records there is room.
     pub(crate) fn wanted(&self) -> usize {
         let tracker = &self.tracker;
@@ -52,7 +65,10 @@ impl State {
         }
         // Most of them may wait behind one key; but what one member holds, no other one can work on.
         let records_max = self.demand.saturating_mul(RECORDS_PER_DEMAND).min(GROUP_RECORDS_MAX);
-        let records = records_max.saturating_sub(tracker.records());
+        // What is done is nobody's work any more: a backend that takes its time to answer does not keep a member idle.
+        let acking = tracker.acking();
+        let open = tracker.records().saturating_sub(acking);
+        let records = records_max.saturating_sub(open).min(GROUP_ACKING_MAX.saturating_sub(acking));
         // As many as fit, if they are no larger than a frame is meant to be.
         self.demand.saturating_sub(tracker.ready()).min(records).min(bytes / FRAME_BYTES_TARGET + 1)
     }
@@ -93,16 +109,7 @@ pub(crate) enum Next {
 impl Hub {
     pub(crate) fn new(shared: Arc<Shared>, topic: TopicName, name: GroupName, policy: Policy) -> Self {
         let job_timeout = policy.job_timeout;
-        let state = State {
-            tracker: Tracker::new(policy),
-            gaps: VecDeque::new(),
-            demand: super::DEMAND,
-            bytes_max: 0,
-            waits: (0, None),
-            ended: None,
-            leaving: false,
-            abandoned: false,
-        };
+        let state = State::new(policy);
         let meter = shared.meter.grouping(&topic, &name);
         let (task, application, end) = (Notify::new(), Notify::new(), Notify::new());
         Self { shared, topic, name, meter, job_timeout, state: Mutex::new(state), task, application, end }
@@ -238,5 +245,59 @@ fn cut(verdict: Verdict) -> Verdict {
         Verdict::Retry(reason) => Verdict::Retry(cut(reason)),
         Verdict::Reject(reason) => Verdict::Reject(cut(reason)),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::content::Content;
+    use super::*;
+    use crate::group::{Answer, Origin, Record};
+    use crate::transport::{Position, Raw, Settle, Token};
+
+    /// A member that is given all that it wants, and does it at once.
+    struct Member {
+        state: State,
+        given: u64,
+    }
+
+    impl Member {
+        fn take_all(&mut self) {
+            let now = Instant::now();
+            while self.state.wanted() > 0 {
+                self.given += 1;
+                let at = Position(self.given.into());
+                let (origin, token) = (Origin::Foreign { lane: 0, at, crc: 0 }, Token(self.given));
+                let raw = Raw { payload: "".into(), lane: 0, key: None, headers: Vec::new(), time: None };
+                let content = Content::Foreign(Arc::new(raw));
+                let item = Piece { lane: 0, at, content };
+                let record =
+                    Record { origin, lane: 0, at, token, attempt: 1, keys: vec![None], bytes: 1, item };
+                self.state.tracker.handle_record(now, record);
+            }
+        }
+
+        fn do_all(&mut self) {
+            let now = Instant::now();
+            while let Some(begin) = self.state.tracker.next_job(now) {
+                assert!(self.state.tracker.handle_verdict(now, begin.job, Verdict::Done));
+            }
+        }
+    }
+
+    #[test]
+    fn a_backend_that_takes_its_time_to_answer_keeps_a_member_from_work_only_at_last() {
+        let mut state = State::new(Policy::default());
+        (state.demand, state.bytes_max) = (usize::MAX, usize::MAX);
+        let mut member = Member { state, given: 0 };
+        member.take_all();
+        assert_eq!((member.given, member.state.wanted()), (GROUP_RECORDS_MAX as u64, 0), "not done");
+        while member.state.wanted() > 0 || member.state.tracker.ready() > 0 {
+            member.do_all();
+            member.take_all();
+        }
+        assert_eq!(member.given, GROUP_ACKING_MAX as u64, "done, and not answered");
+        member.state.tracker.handle_answer(Instant::now(), Token(1), Settle::Ack, Answer::Done);
+        assert_eq!(member.state.wanted(), 1);
     }
 }

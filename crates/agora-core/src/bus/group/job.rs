@@ -15,7 +15,6 @@ use crate::group::{JobId, Verdict};
 #[derive(Clone, Debug)]
 pub struct Attempt<E> {
     pub(crate) received: Received<E>,
-    pub(crate) lane: u32,
     pub(crate) number: u32,
 }
 
@@ -23,11 +22,6 @@ impl<E> Attempt<E> {
     /// The how manieth try it is, from 1: those of this member, and how often the backend gave the event out before.
     pub fn attempt(&self) -> u32 {
         self.number
-    }
-
-    /// The lane on which it stands.
-    pub fn lane(&self) -> u32 {
-        self.lane
     }
 
     /// The event as it was received.

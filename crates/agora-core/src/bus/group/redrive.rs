@@ -31,7 +31,7 @@ impl<'a> Done<'a> {
 
     async fn save(&self, next: Position) -> Result<()> {
         let places = [(self.lane, next)];
-        self.store.save_at(self.letters, &self.name, self.fence, &next.0.to_le_bytes(), &places).await
+        self.store.save(self.letters, &self.name, self.fence, &next.0.to_le_bytes(), &places).await
     }
 }
 

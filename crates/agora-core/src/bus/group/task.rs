@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Action, Answer, JobId, Record};
 use crate::id::StreamId;
 use crate::live::Reason;
-use crate::transport::{FromGroup, GroupInbox, GroupSpec, Settle, Token};
+use crate::transport::{FromGroup, GroupInbox, GroupSpec, Position, Raw, Settle, Token};
 
 /// The first and the last pause between tries to join anew.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -183,21 +183,11 @@ impl GroupTask {
     /// `true`: the connection was interrupted.
     fn receive_all(&mut self, inbound: &mut Vec<FromGroup>) -> bool {
         let mut interrupted = false;
+        let mut records = Vec::with_capacity(inbound.len());
         for one in inbound.drain(..) {
             match one {
                 FromGroup::Message { raw, at, token, attempt } => {
-                    let lane = raw.lane;
-                    let stream = self.streams.entry(lane);
-                    let stream = *stream.or_insert_with(|| self.hub.shared.stream_of(&self.hub.topic, lane));
-                    let read = content::read(stream, raw, at);
-                    if attempt > 1 {
-                        add(&self.hub.shared.counters.redelivered, 1);
-                        self.hub.meter.redelivered.add(1);
-                    }
-                    let item = Piece { lane, at, content: read.content };
-                    let (origin, keys, bytes) = (read.origin, read.keys, read.bytes);
-                    let record = Record { origin, lane, at, token, attempt, keys, bytes, item };
-                    self.hub.lock().tracker.handle_record(Instant::now(), record);
+                    records.push(self.read(raw, at, token, attempt));
                 }
                 FromGroup::Trimmed { lane, .. } => {
                     let (topic, missing) = (self.hub.topic.clone(), Missing::Log { lane });
@@ -206,21 +196,49 @@ impl GroupTask {
                     self.hub.push_gap(Gap { topic, missing, reason: Reason::Retention });
                 }
                 FromGroup::Assigned { lanes } => {
+                    self.hold_all(&mut records);
                     self.hub.lock().tracker.handle_assigned(&lanes);
                     self.forget_revoked(&lanes);
                 }
                 FromGroup::Revoking { lanes, done } => {
+                    self.hold_all(&mut records);
                     self.hub.lock().tracker.handle_revoking(&lanes);
                     self.revocations.push(Revocation { lanes, done });
                 }
                 FromGroup::Lost { lanes } => {
+                    self.hold_all(&mut records);
                     self.hub.lock().tracker.handle_lost(&lanes);
                     self.forget_revoked(&lanes);
                 }
                 FromGroup::Interrupted => interrupted = true,
             }
         }
+        self.hold_all(&mut records);
         interrupted
+    }
+
+    fn read(&mut self, raw: Raw, at: Position, token: Token, attempt: u32) -> Record<Piece> {
+        let lane = raw.lane;
+        let stream = self.streams.entry(lane);
+        let stream = *stream.or_insert_with(|| self.hub.shared.stream_of(&self.hub.topic, lane));
+        let read = content::read(stream, raw, at);
+        if attempt > 1 {
+            add(&self.hub.shared.counters.redelivered, 1);
+            self.hub.meter.redelivered.add(1);
+        }
+        let item = Piece { lane, at, content: read.content };
+        let (origin, keys, bytes) = (read.origin, read.keys, read.bytes);
+        Record { origin, lane, at, token, attempt, keys, bytes, item }
+    }
+
+    /// Hands records to the tracker, all at once: the application waits for the same lock.
+    fn hold_all(&self, records: &mut Vec<Record<Piece>>) {
+        if records.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut state = self.hub.lock();
+        records.drain(..).for_each(|record| state.tracker.handle_record(now, record));
     }
 
     /// These lanes are gone, or this member's anew: that they were asked back says nothing any more.

@@ -202,7 +202,8 @@ fn whatever_happens_everything_is_settled_once() {
             world.drain();
             world.member.pass(Duration::from_secs(1000));
             world.act(true);
-            assert_eq!((world.member.tracker.records(), world.member.tracker.bytes()), (0, 0));
+            let tracker = &world.member.tracker;
+            assert_eq!((tracker.records(), tracker.acking(), tracker.bytes()), (0, 0, 0));
             assert_eq!(world.member.tracker.poll_timeout(), None);
         }));
         assert!(result.is_ok(), "seed {seed}");

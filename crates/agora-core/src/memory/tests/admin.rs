@@ -77,7 +77,7 @@ async fn a_deleted_log_is_gone_with_all_that_is_its_own() {
     let (_, tokens) = given(&mut member, 9).await;
     let cursors = a.cursors().unwrap();
     let (fence, _) = cursors.take(&topic(), "d").await.unwrap();
-    cursors.save(&topic(), "d", fence, b"x").await.unwrap();
+    cursors.save(&topic(), "d", fence, b"x", &[]).await.unwrap();
     let stamp = |into: &[FromLog]| {
         into.iter().find_map(|from| match from {
             FromLog::Record { stamp, .. } => Some(*stamp),

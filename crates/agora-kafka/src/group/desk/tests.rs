@@ -42,8 +42,18 @@ fn tokens(desk: &mut Desk, records_max: usize) -> Vec<Token> {
     give(desk, records_max).into_iter().filter_map(tokens).collect()
 }
 
+/// What came of settling one record.
+enum Settled {
+    At(Result<()>),
+    Later(oneshot::Receiver<Result<()>>),
+}
+
 fn settle(desk: &mut Desk, token: Token, how: Settle) -> Settled {
-    desk.settle(Instant::now(), token, how)
+    let mut settling = desk.settle(Instant::now(), &[(token, how)]);
+    match settling.answers.pop().unwrap() {
+        Answer::At(result) => Settled::At(result),
+        Answer::Committed(lane) => Settled::Later(settling.commits.remove(&lane).unwrap()),
+    }
 }
 
 fn is_void(settled: Settled) -> bool {
@@ -164,4 +174,26 @@ fn at_the_end_everybody_is_told_why() {
     assert!(
         matches!(settle(&mut desk, token, Settle::Ack), Settled::At(Err(error)) if error.kind() == ErrorKind::Closed)
     );
+}
+
+#[test]
+fn records_that_are_settled_together_wait_for_one_commit_of_their_lane() {
+    let mut desk = desk(&[0, 1], 3);
+    let mut words: Vec<_> = tokens(&mut desk, 6).into_iter().map(|token| (token, Settle::Ack)).collect();
+    words.push((Token(99), Settle::Ack));
+    let mut settling = desk.settle(Instant::now(), &words);
+    let lanes: Vec<Option<u32>> = settling
+        .answers
+        .iter()
+        .map(|answer| if let Answer::Committed(lane) = answer { Some(*lane) } else { None })
+        .collect();
+    assert_eq!(lanes, [Some(0), Some(0), Some(0), Some(1), Some(1), Some(1), None]);
+    assert!(is_void(settle(&mut desk, Token(99), Settle::Ack)));
+    let standings = desk.standings();
+    assert_eq!(standings.iter().map(|standing| standing.offset).collect::<Vec<_>>(), [3, 3]);
+    desk.saved(&standings[1]);
+    let told = |settling: &mut Settling, lane| settling.commits.get_mut(&lane).unwrap().try_recv();
+    assert!(told(&mut settling, 0).is_err() && told(&mut settling, 1).unwrap().is_ok());
+    desk.saved(&standings[0]);
+    assert!(told(&mut settling, 0).unwrap().is_ok());
 }

@@ -1,10 +1,14 @@
 use std::collections::VecDeque;
 
+use kafka_protocol::ResponseError as Code;
+use kafka_protocol::messages::fetch_response::PartitionData;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::read::batch::Step;
 use crate::read::opened::Fetched;
 use crate::read::slot::Item;
+use crate::read::trip;
 
 const LEADER: Leader = Leader { node: 1, epoch: 0 };
 
@@ -130,7 +134,7 @@ fn who_got_nothing_comes_first_and_rests_when_that_goes_on() {
 fn a_lane_begins_with_one_batch_and_whoever_reads_gets_more_at_once() {
     let mut desk = Desk::default();
     let (_, slot) = lane(&mut desk, "t", 0, 0);
-    let batch = crate::read::batch::Step::Unreadable { from: 0, until: 1, why: "" };
+    let batch = Step::Unreadable { until: 1, why: "" };
     let fetched =
         || Item::Fetched(Fetched { steps: VecDeque::from(vec![batch.clone(); 100]), ..Fetched::default() });
     for room in [1, 2, 4] {
@@ -198,4 +202,39 @@ fn a_lane_that_another_broker_leads_is_taken_off_its_way() {
     slot.abandon();
     desk.sweep();
     assert!(desk.is_empty());
+}
+
+/// A lane is told this by its broker, as soon as it is asked. Returns where it stands then.
+fn told(desk: &mut Desk, lane: u64, answer: &PartitionData) -> i64 {
+    let mut trips = desk.plan();
+    if trips.is_empty() {
+        // It rests.
+        desk.take_lost(desk.wakes_at().unwrap());
+        desk.lane(lane).unwrap().phase = Phase::At { leader: LEADER, has_end: false };
+        trips = desk.plan();
+    }
+    desk.back(&trips[0], false);
+    let course = desk.lane(lane).unwrap();
+    trip::serve(course, LEADER, trips[0].number, answer, Instant::now());
+    course.next
+}
+
+#[test]
+fn what_a_broker_cannot_read_is_asked_for_again_and_then_passed_by_and_told() {
+    let mut desk = Desk::default();
+    let (number, slot) = lane(&mut desk, "t", 0, 7);
+    let corrupt = PartitionData::default().with_error_code(Code::CorruptMessage.code());
+    for _ in 0..2 * STUCK_MAX {
+        assert_eq!(told(&mut desk, number, &corrupt), 7);
+    }
+    // From here on without a pause.
+    for passed in 8..=10 {
+        assert_eq!(told(&mut desk, number, &corrupt), passed);
+        assert!(matches!(desk.lane(number).unwrap().phase, Phase::At { .. }));
+        let Some(Item::Fetched(mut fetched)) = slot.pop().0 else { panic!("nothing was told") };
+        assert!(matches!(fetched.steps.pop_front(), Some(Step::Unreadable { until, .. }) if until == passed));
+    }
+    let end = PartitionData::default().with_high_watermark(10).with_last_stable_offset(10);
+    assert_eq!(told(&mut desk, number, &end), 10);
+    assert_eq!(told(&mut desk, number, &corrupt), 10, "another trouble begins anew");
 }

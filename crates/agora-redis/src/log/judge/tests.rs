@@ -109,6 +109,13 @@ fn one_that_began_in_the_middle_knows_another_log_by_its_untouched_beginning() {
 }
 
 #[test]
+fn one_that_began_in_the_middle_knows_a_log_that_ends_before_its_place_for_another() {
+    let (mut reading, is_end) = Reading::begin(id(4), &ids([4]), &stream(2, 10));
+    assert!(!is_end);
+    assert_eq!(reading.judge(&[], &stream(2, 3)), Verdict::Other);
+}
+
+#[test]
 fn what_lacks_at_a_place_is_told_where_it_can_be_known() {
     let at = |read: Option<u64>, look: &Look| lack(id(5), read.map(id), look);
     let counts = |length, added, last, deleted, first| Look {

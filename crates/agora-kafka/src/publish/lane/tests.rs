@@ -23,15 +23,15 @@ impl Broker {
     fn store(&mut self, parcel: &Parcel) -> Said {
         let last = advance(parcel.sequence, parcel.frames.len() - 1);
         let known =
-            self.producers.entry(parcel.producer.id).or_insert((parcel.producer.epoch, VecDeque::new()));
-        if parcel.producer.epoch < known.0 {
+            self.producers.entry(parcel.identity.id).or_insert((parcel.identity.epoch, VecDeque::new()));
+        if parcel.identity.epoch < known.0 {
             return Said::Fenced;
         }
-        if parcel.producer.epoch > known.0 {
+        if parcel.identity.epoch > known.0 {
             if parcel.sequence != 0 {
                 return Said::OutOfOrder;
             }
-            *known = (parcel.producer.epoch, VecDeque::new());
+            *known = (parcel.identity.epoch, VecDeque::new());
         }
         if known.1.contains(&(parcel.sequence, last)) {
             return Said::Stored;
@@ -84,7 +84,7 @@ fn fate(said: &Said) -> Fate {
 /// A lane whose producer is known to the broker.
 fn lane() -> Lane {
     let mut lane = Lane::new();
-    lane.begin(Producer { id: 7, epoch: 0 });
+    lane.begin(Identity { id: 7, epoch: 0 });
     lane.known = Some(Instant::now());
     lane
 }
@@ -146,7 +146,7 @@ fn what_is_refused_fails_its_calls_alone() {
     assert_eq!(answers(&mut lane), [(2, 0, Some((Outcome::NotStored, ErrorKind::Config)))]);
     let next = lane.take(now, 0).unwrap();
     let numbers: Vec<u64> = next.frames.iter().map(number).collect();
-    assert_eq!((next.producer.epoch, next.sequence, numbers), (1, 0, vec![1, 3]));
+    assert_eq!((next.identity.epoch, next.sequence, numbers), (1, 0, vec![1, 3]));
 }
 
 #[test]
@@ -277,9 +277,9 @@ proptest! {
         };
         for step in steps {
             now += Duration::from_secs(2);
-            if lane.producer().is_none() {
+            if lane.identity().is_none() {
                 ids += 1;
-                lane.begin(Producer { id: ids, epoch: 0 });
+                lane.begin(Identity { id: ids, epoch: 0 });
             }
             match step {
                 Step::Push(count) => {
@@ -315,9 +315,9 @@ proptest! {
         // The network heals.
         for _ in 0..1000 {
             now += Duration::from_secs(2);
-            if lane.producer().is_none() {
+            if lane.identity().is_none() {
                 ids += 1;
-                lane.begin(Producer { id: ids, epoch: 0 });
+                lane.begin(Identity { id: ids, epoch: 0 });
             }
             open.extend(lane.take(now, 0));
             if open.is_empty() && lane.is_idle() {

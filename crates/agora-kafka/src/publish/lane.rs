@@ -14,8 +14,8 @@ use agora_core::transport::{OutFrame, Outcome, PublishFailed};
 use agora_core::{Error, ErrorKind};
 use tokio::time::Instant;
 
-use super::super::{bytes_of, late, not_stored, unanswered, unknown};
 use super::again::Again;
+use super::{bytes_of, late, not_stored, unanswered, unknown};
 
 /// The most batches of a lane whose fate is open: as many as a broker knows again (`NUM_BATCHES_TO_RETAIN` of Kafka).
 pub(super) const BATCHES_MAX: usize = 5;
@@ -34,7 +34,7 @@ const ORPHAN_AGE: Duration = Duration::from_secs(2 * 60);
 
 /// Who sends, as the broker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Producer {
+pub(super) struct Identity {
     pub(super) id: i64,
     pub(super) epoch: i16,
 }
@@ -72,7 +72,7 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) number: u64,
-    pub(super) producer: Producer,
+    pub(super) identity: Identity,
     pub(super) sequence: i32,
     /// When it was formed, in milliseconds since 1970.
     pub(super) time_ms: i64,
@@ -123,7 +123,7 @@ enum Stage {
 /// One lane.
 #[derive(Debug)]
 pub(super) struct Lane {
-    producer: Option<Producer>,
+    identity: Option<Identity>,
     /// The sequence of the next record.
     sequence: i32,
     queue: VecDeque<Waiting>,
@@ -147,7 +147,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new() -> Self {
         Self {
-            producer: None,
+            identity: None,
             sequence: 0,
             queue: VecDeque::new(),
             flight: VecDeque::new(),
@@ -175,13 +175,13 @@ impl Lane {
         self.queue.is_empty() && self.flight.is_empty()
     }
 
-    pub(super) fn producer(&self) -> Option<Producer> {
-        self.producer
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity
     }
 
     /// Begins as this producer. Its first sequence in this partition is 0.
-    pub(super) fn begin(&mut self, producer: Producer) {
-        (self.producer, self.sequence, self.known) = (Some(producer), 0, None);
+    pub(super) fn begin(&mut self, identity: Identity) {
+        (self.identity, self.sequence, self.known) = (Some(identity), 0, None);
     }
 
     /// Takes the records of a call. Numbers of calls grow.
@@ -227,7 +227,7 @@ impl Lane {
 
     /// The next batch to send: one that must be sent again, or one of what waits.
     pub(super) fn take(&mut self, now: Instant, time_ms: i64) -> Option<Parcel> {
-        let producer = self.producer.filter(|_| self.is_ready(now))?;
+        let identity = self.identity.filter(|_| self.is_ready(now))?;
         self.retry_at = None;
         let again = self.flight.iter().position(|batch| matches!(batch.stage, Stage::Ready));
         let at = match again {
@@ -245,7 +245,7 @@ impl Lane {
         let wanted_until = calls.filter_map(|call| self.calls.get(call)).map(|call| call.by).max();
         Some(Parcel {
             number: batch.number,
-            producer,
+            identity,
             sequence: batch.sequence,
             time_ms: batch.time_ms,
             frames: Arc::clone(&batch.frames),
@@ -421,11 +421,11 @@ impl Lane {
                 self.requeue(batch);
             }
         }
-        let next = self.producer.and_then(|producer| {
-            let epoch = producer.epoch.checked_add(1)?;
-            Some(Producer { epoch, ..producer })
+        let next = self.identity.and_then(|identity| {
+            let epoch = identity.epoch.checked_add(1)?;
+            Some(Identity { epoch, ..identity })
         });
-        (self.producer, self.sequence, self.known) = (next.filter(|_| !is_taken), 0, None);
+        (self.identity, self.sequence, self.known) = (next.filter(|_| !is_taken), 0, None);
     }
 
     /// Puts the records of a batch back to where they came from. Those that nobody waits for are dropped.

@@ -22,9 +22,11 @@ use crate::error::{Cure, Refusal, error, odd};
 
 /// All replicas that are in sync.
 const ACKS_ALL: i16 = -1;
-/// How long a broker may wait for the replicas, at least and at most. A caller's deadline lies in between where it can.
-const REPLICAS_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
-/// How long a broker may take to answer. A longer silence ends the connection, for all who use it.
+/// How long a broker may wait for the replicas, at least and at most. A caller's deadline lies in between where it can. Where
+/// it takes longer, the broker says so and is asked again; a long wait would hide one that is gone.
+const REPLICAS_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+/// How long the answer may take. After that the connection ends, for all who use it; where the broker says nothing at all,
+/// sooner.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// The first version of records that there is headers in, and the only one that is written.
 const RECORDS_VERSION: i8 = 2;
@@ -122,8 +124,8 @@ fn record(parcel: &Parcel, frame: &OutFrame, at: i32) -> Record {
         control: false,
         delete_horizon: false,
         partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-        producer_id: parcel.producer.id,
-        producer_epoch: parcel.producer.epoch,
+        producer_id: parcel.identity.id,
+        producer_epoch: parcel.identity.epoch,
         timestamp_type: TimestampType::Creation,
         offset: i64::from(at),
         // Only the first one's is written; the encoder keeps those together that count on from it.

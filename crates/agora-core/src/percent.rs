@@ -11,11 +11,16 @@ pub fn percent_decode(text: &str) -> Option<String> {
             bytes.push(first);
             continue;
         }
-        let digit = |i: usize| tail.get(i).and_then(|b| char::from(*b).to_digit(16));
-        bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
+        bytes.push(escaped(tail)?);
         rest = &tail[2..];
     }
     String::from_utf8(bytes).ok()
+}
+
+/// The byte that the two hexadecimal digits behind a `%` stand for; `None` where they are none.
+pub(crate) fn escaped(behind: &[u8]) -> Option<u8> {
+    let digit = |at: usize| behind.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
 #[cfg(test)]

@@ -1,15 +1,10 @@
-//! Records that strangers or groups read: each is stored once, in order, also where a try must be made again.
+//! The idempotent producer: each record is stored once, in order, also where a try must be made again.
 //!
-//! An idempotent producer: one id for the transport, an epoch and sequences for each lane ([`lane`]), sorted into requests
-//! by the brokers that lead them ([`ledger`], [`request`]). One task sends what there is and waits for the answers.
-
-mod again;
-mod lane;
-mod ledger;
-mod request;
+//! It has one id for the transport, an epoch and sequences for each lane ([`super::lane`]), sorted into requests by the
+//! brokers that lead them ([`super::ledger`], [`super::request`]). One task sends what there is and waits for the answers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use agora_core::transport::{BoxFuture, OutFrame, PublishFailed};
 use agora_core::{Error, Result};
@@ -20,15 +15,16 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::not_stored;
+use super::lane::Identity;
+use super::ledger::{Leader, Ledger, Need, Outcome, Way};
+use super::request::Told;
+use super::{not_stored, request};
 use crate::brokers::{Brokers, Line, TRY_WAIT, Target};
 use crate::error::{Refusal, closed};
-use lane::Producer;
-use ledger::{Leader, Ledger, Need, Outcome, Way};
-use request::Told;
+use crate::read::offsets::millis;
 
 /// Where records wait, and from where they go.
-pub(crate) struct Records {
+pub(crate) struct Producer {
     ledger: Mutex<Ledger>,
     work: Notify,
     quiet: Notify,
@@ -38,21 +34,21 @@ pub(crate) struct Records {
 enum Done {
     Sent(i32, Way, Vec<Told>),
     Leader(usize, Option<Error>),
-    Producer(Result<Producer>),
+    Identity(Result<Identity>),
 }
 
-impl Records {
+impl Producer {
     /// Begins, with a task that ends when the brokers do.
     pub(crate) fn start(brokers: &Arc<Brokers>) -> Arc<Self> {
-        let records = Arc::new(Self { ledger: Mutex::default(), work: Notify::new(), quiet: Notify::new() });
+        let producer = Arc::new(Self { ledger: Mutex::default(), work: Notify::new(), quiet: Notify::new() });
         let sender = Sender {
-            records: Arc::clone(&records),
+            producer: Arc::clone(&producer),
             data: brokers.line("records"),
             control: brokers.line("control"),
             slow: brokers.line("slow records"),
         };
         tokio::spawn(async move { sender.run().await });
-        records
+        producer
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -74,7 +70,7 @@ impl Records {
             Err(error) => return Box::pin(async move { Err(not_stored(0, error)) }),
         };
         self.work.notify_one();
-        let ticket = Ticket { records: Arc::clone(self), lane, call, answer };
+        let ticket = Ticket { producer: Arc::clone(self), lane, call, answer };
         Box::pin(ticket.wait(by))
     }
 
@@ -99,7 +95,7 @@ impl Records {
 
 /// A call that waits for its answer. Dropping it takes back what was not sent.
 struct Ticket {
-    records: Arc<Records>,
+    producer: Arc<Producer>,
     lane: usize,
     call: u64,
     answer: oneshot::Receiver<Outcome>,
@@ -118,10 +114,10 @@ impl Ticket {
     }
 
     fn give_up(&self) -> Option<PublishFailed> {
-        let mut ledger = self.records.ledger();
+        let mut ledger = self.producer.ledger();
         let failed = ledger.overdue(self.lane, self.call);
         if ledger.is_quiet() {
-            self.records.quiet.notify_waiters();
+            self.producer.quiet.notify_waiters();
         }
         failed
     }
@@ -135,7 +131,7 @@ impl Drop for Ticket {
 
 /// The task.
 struct Sender {
-    records: Arc<Records>,
+    producer: Arc<Producer>,
     data: Line,
     control: Line,
     slow: Line,
@@ -154,7 +150,7 @@ impl Sender {
                 }
                 waiting.extend(begun);
             }
-            let timer = self.records.ledger().poll_timeout();
+            let timer = self.producer.ledger().poll_timeout();
             tokio::select! {
                 biased;
                 () = brokers.closed() => break,
@@ -165,11 +161,11 @@ impl Sender {
                         next = waiting.next().now_or_never().flatten();
                     }
                 }
-                () = self.records.work.notified() => {}
+                () = self.producer.work.notified() => {}
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {}
             }
         }
-        self.records.end();
+        self.producer.end();
     }
 
     /// What is to be waited for next.
@@ -184,7 +180,7 @@ impl Sender {
                 None => Leader::Unknown,
             }
         };
-        let (loads, needs) = self.records.ledger().load(now, millis(), leader);
+        let (loads, needs) = self.producer.ledger().load(now, millis(SystemTime::now()), leader);
         let mut begun: Vec<futures_util::future::BoxFuture<'_, Done>> = Vec::new();
         for load in loads {
             let line = match load.way {
@@ -198,7 +194,7 @@ impl Sender {
         }
         for need in needs {
             begun.push(match need {
-                Need::Producer => Box::pin(async { Done::Producer(producer(&self.control).await) }),
+                Need::Identity => Box::pin(async { Done::Identity(identity(&self.control).await) }),
                 Need::Leader(lane, topic, partition) => Box::pin(self.seek(lane, topic, partition)),
             });
         }
@@ -213,20 +209,20 @@ impl Sender {
 
     fn done(&self, done: Done) {
         let now = Instant::now();
-        let mut ledger = self.records.ledger();
+        let mut ledger = self.producer.ledger();
         match done {
             Done::Sent(node, way, told) => ledger.told(node, way, told, now),
             Done::Leader(lane, error) => ledger.found(lane, error, now),
-            Done::Producer(producer) => ledger.is_known_as(producer, now),
+            Done::Identity(identity) => ledger.is_known_as(identity, now),
         }
         if ledger.is_quiet() {
-            self.records.quiet.notify_waiters();
+            self.producer.quiet.notify_waiters();
         }
     }
 }
 
 /// Asks for an id that no other producer has.
-async fn producer(line: &Line) -> Result<Producer> {
+async fn identity(line: &Line) -> Result<Identity> {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(i32::MAX)
@@ -234,10 +230,5 @@ async fn producer(line: &Line) -> Result<Producer> {
         .with_producer_epoch(-1);
     let judge = |answer: &InitProducerIdResponse| Refusal::check(answer.error_code);
     let answer = line.ask(Target::Any, &request, TRY_WAIT, Instant::now() + TRY_WAIT * 2, judge).await?;
-    Ok(Producer { id: answer.producer_id.0, epoch: answer.producer_epoch })
-}
-
-fn millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    Ok(Identity { id: answer.producer_id.0, epoch: answer.producer_epoch })
 }

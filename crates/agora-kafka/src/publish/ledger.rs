@@ -9,8 +9,8 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::QUEUE_CALLS_MAX;
-use super::lane::{Fate, Lane, Producer};
+use super::QUEUE_CALLS_MAX;
+use super::lane::{Fate, Identity, Lane};
 use super::request::{Part, Told};
 use crate::error::{closed, error};
 
@@ -49,7 +49,7 @@ struct Entry {
 
 /// What must be asked before a lane can go on.
 pub(super) enum Need {
-    Producer,
+    Identity,
     Leader(usize, StrBytes, i32),
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Ledger {
     requests: BTreeMap<(i32, Way), usize>,
     waiting: BTreeMap<u64, oneshot::Sender<Outcome>>,
     calls: u64,
-    producer: Option<Producer>,
+    identity: Option<Identity>,
     is_asking: bool,
     has_ended: bool,
 }
@@ -151,12 +151,12 @@ impl Ledger {
             if !entry.lane.is_ready(now) || entry.is_sought {
                 continue;
             }
-            if entry.lane.producer().is_none() {
-                match self.producer {
-                    Some(producer) => entry.lane.begin(producer),
+            if entry.lane.identity().is_none() {
+                match self.identity {
+                    Some(identity) => entry.lane.begin(identity),
                     None => {
                         if !std::mem::replace(&mut self.is_asking, true) {
-                            needs.push(Need::Producer);
+                            needs.push(Need::Identity);
                         }
                         continue;
                     }
@@ -216,9 +216,9 @@ impl Ledger {
                 Fate::Again { is_slow, .. } => entry.is_slow |= is_slow,
                 Fate::Forgotten { is_taken: true, .. } => {
                     // The others find out by themselves whether they need a new one too.
-                    let former = entry.lane.producer().map(|producer| producer.id);
-                    if self.producer.map(|producer| producer.id) == former {
-                        self.producer = None;
+                    let former = entry.lane.identity().map(|identity| identity.id);
+                    if self.identity.map(|identity| identity.id) == former {
+                        self.identity = None;
                     }
                 }
                 _ => {}
@@ -258,19 +258,19 @@ impl Ledger {
         self.answer(at);
     }
 
-    /// The answer to [`Need::Producer`].
-    pub(super) fn is_known_as(&mut self, producer: Result<Producer, Error>, now: Instant) {
+    /// The answer to [`Need::Identity`].
+    pub(super) fn is_known_as(&mut self, identity: Result<Identity, Error>, now: Instant) {
         self.is_asking = false;
-        let error = match producer {
-            Ok(producer) => {
-                self.producer = Some(producer);
+        let error = match identity {
+            Ok(identity) => {
+                self.identity = Some(identity);
                 return;
             }
             Err(error) => error,
         };
         let waiting: Vec<usize> = self.active.iter().copied().collect();
         for at in waiting {
-            if self.lanes.get(at).is_some_and(|entry| entry.lane.producer().is_none()) {
+            if self.lanes.get(at).is_some_and(|entry| entry.lane.identity().is_none()) {
                 self.cannot_find(at, error.clone(), now);
             }
         }
