@@ -6,15 +6,15 @@ use std::time::Duration;
 use agora_conformance::suite::{Ability, Cannot, Subject};
 use agora_core::config::Kafka;
 use agora_core::id::{ClusterName, NodeName, TopicName};
-use agora_core::transport::Transport;
+use agora_core::transport::{TopicChange, Transport};
 use agora_core::{Error, ErrorKind, Result};
 use agora_kafka::KafkaTransport;
-use agora_kafka::brokers::{Brokers, Target};
+use agora_kafka::brokers::{Brokers, Line, Target};
 use agora_kafka::error::Refusal;
 use agora_kafka::names::topic_name;
 use agora_kafka::plan::Plan;
 use agora_kafka::read::offsets;
-use agora_testbed::{KafkaCluster, KafkaSetup};
+use agora_testbed::{KafkaCluster, KafkaSetup, KafkaVersion};
 use async_trait::async_trait;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse, TopicName as Name};
@@ -51,16 +51,35 @@ fn config(url: &str) -> Kafka {
 }
 
 impl KafkaSubject {
-    /// Starts so many brokers.
+    /// Starts one broker of this version.
+    ///
+    /// # Errors
+    /// `Unreachable` where there is no Kafka or no Java, or it does not start: with what to install.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, no broker stays.
+    pub async fn start(version: KafkaVersion) -> Result<Self> {
+        let name = match version {
+            KafkaVersion::V4_1 => "kafka",
+            KafkaVersion::V3_9 => "kafka-3.9",
+        };
+        Self::of(name, version, 1).await
+    }
+
+    /// Starts three brokers that are one cluster.
     ///
     /// # Errors
     /// `Unreachable` where there is no Kafka or no Java, or they do not start: with what to install.
     ///
     /// # Cancel safety
     /// Dropped before it returns, no broker stays.
-    pub async fn start(name: &'static str, brokers: usize) -> Result<Self> {
+    pub async fn start_cluster() -> Result<Self> {
+        Self::of("kafka-cluster", KafkaVersion::V4_1, 3).await
+    }
+
+    async fn of(name: &'static str, version: KafkaVersion, brokers: usize) -> Result<Self> {
         // Room for the largest event of agora, which is larger than what a broker takes as it comes.
-        let setup = KafkaSetup::new().with(&[("message.max.bytes", "2097152")]).links(LINKS);
+        let setup = KafkaSetup::new().version(version).with(&[("message.max.bytes", "2097152")]).links(LINKS);
         let cluster = setup.cluster(brokers).await.map_err(|cause| {
             Error::new(ErrorKind::Unreachable, "there is no Kafka to judge").context("why", cause)
         })?;
@@ -74,29 +93,43 @@ impl KafkaSubject {
         let next = nodes.len().min(LINKS - 1);
         *nodes.entry(node.clone()).or_insert(next)
     }
+}
 
-    async fn delete(&self, topic: &str, keep: usize) -> Result<()> {
-        let by = Instant::now() + WAIT;
-        let brokers = Brokers::connect(Plan::new(&config(&self.url))?, WAIT).await?;
-        let line = brokers.line("retention");
-        let deleting = async {
-            let end = offsets::bounds(&line, topic, 0, by).await?.end;
-            let before = end.saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX)).max(0);
-            let partition = DeleteRecordsPartition::default().with_partition_index(0).with_offset(before);
-            let of = DeleteRecordsTopic::default()
-                .with_name(Name(StrBytes::from_string(topic.to_owned())))
-                .with_partitions(vec![partition]);
-            let request = DeleteRecordsRequest::default().with_topics(vec![of]).with_timeout_ms(5000);
-            let judge = |answer: &DeleteRecordsResponse| {
-                let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-                partitions.try_for_each(|partition| Refusal::check(partition.error_code))
-            };
-            line.ask(Target::Leader(topic, 0), &request, WAIT, by, judge).await
-        };
-        let deleted = deleting.await;
-        brokers.end();
-        deleted.map(drop)
-    }
+/// Deletes the records of a topic as an operator would, but for so many on each partition. `url` is `kafka://` and
+/// brokers.
+///
+/// # Errors
+/// What the brokers say.
+pub async fn delete_records(url: &str, topic: &str, keep: usize) -> Result<()> {
+    let by = Instant::now() + WAIT;
+    let brokers = Brokers::connect(Plan::new(&config(url))?, WAIT).await?;
+    let line = brokers.line("retention");
+    let deleting = async {
+        let lanes = *brokers.partitions(topic, by).await?.borrow();
+        for partition in 0..i32::try_from(lanes).unwrap_or(0) {
+            delete(&line, (topic, partition), keep, by).await?;
+        }
+        Ok(())
+    };
+    let deleted = deleting.await;
+    brokers.end();
+    deleted
+}
+
+/// Deletes all records of a partition but the last so many.
+async fn delete(line: &Line, (topic, partition): (&str, i32), keep: usize, by: Instant) -> Result<()> {
+    let end = offsets::bounds(line, topic, partition, by).await?.end;
+    let before = end.saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX)).max(0);
+    let lane = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(before);
+    let of = DeleteRecordsTopic::default()
+        .with_name(Name(StrBytes::from_string(topic.to_owned())))
+        .with_partitions(vec![lane]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![of]).with_timeout_ms(5000);
+    let judge = |answer: &DeleteRecordsResponse| {
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.try_for_each(|partition| Refusal::check(partition.error_code))
+    };
+    line.ask(Target::Leader(topic, partition), &request, WAIT, by, judge).await.map(drop)
 }
 
 #[async_trait]
@@ -111,7 +144,7 @@ impl Subject for KafkaSubject {
     }
 
     fn minimum(&self) -> usize {
-        1
+        164
     }
 
     fn collide(&self, one: &TopicName, other: &TopicName) -> bool {
@@ -152,8 +185,20 @@ impl Subject for KafkaSubject {
         cluster.ready().await.map_err(failed)
     }
 
+    async fn grow(&self, cluster: &ClusterName, topic: &TopicName, lanes: u32) -> Ability {
+        let growing = async {
+            let transport = KafkaTransport::connect(&config(&self.url), cluster, WAIT).await?;
+            let change = TopicChange { lanes: Some(lanes), ..TopicChange::default() };
+            match transport.admin() {
+                Some(admin) => admin.alter_topic(topic, &change).await,
+                None => Err(Error::new(ErrorKind::Unsupported, "no administration")),
+            }
+        };
+        growing.await.map_err(|cause| Cannot(format!("the log gets no more lanes: {cause}")))
+    }
+
     async fn trim(&self, cluster: &ClusterName, topic: &TopicName, keep: usize) -> Ability {
-        let deleting = async { self.delete(&topic_name(cluster, topic)?, keep).await };
+        let deleting = async { delete_records(&self.url, &topic_name(cluster, topic)?, keep).await };
         deleting.await.map_err(|cause| Cannot(format!("the records cannot be deleted: {cause}")))
     }
 }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use agora_conformance::suite::cli::Choice;
 use agora_conformance::suite::{MemorySubject, Subject};
-use agora_testbed::{Program, endpoint};
+use agora_testbed::{KafkaVersion, Program, endpoint};
 
-pub use kafka::KafkaSubject;
+pub use kafka::{KafkaSubject, delete_records};
 pub use named::NamedSubject;
 pub use nats::NatsSubject;
 pub use redis::RedisSubject;
@@ -68,13 +68,24 @@ pub fn choices() -> Vec<Choice> {
         },
         Choice {
             name: "kafka",
-            make: || Box::pin(async { Ok(Arc::new(KafkaSubject::start("kafka", 1).await?) as Arc<_>) }),
+            make: || {
+                Box::pin(async {
+                    Ok(match NamedSubject::of("kafka", endpoint::KAFKA_URL)? {
+                        Some(named) => Arc::new(named) as Arc<dyn Subject>,
+                        None => Arc::new(KafkaSubject::start(KafkaVersion::V4_1).await?),
+                    })
+                })
+            },
+        },
+        Choice {
+            name: "kafka-3.9",
+            make: || {
+                Box::pin(async { Ok(Arc::new(KafkaSubject::start(KafkaVersion::V3_9).await?) as Arc<_>) })
+            },
         },
         Choice {
             name: "kafka-cluster",
-            make: || {
-                Box::pin(async { Ok(Arc::new(KafkaSubject::start("kafka-cluster", 3).await?) as Arc<_>) })
-            },
+            make: || Box::pin(async { Ok(Arc::new(KafkaSubject::start_cluster().await?) as Arc<_>) }),
         },
         Choice {
             name: "redis-cluster",

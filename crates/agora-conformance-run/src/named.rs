@@ -1,4 +1,4 @@
-//! A server that somebody named, `AGORA_NATS_URL` or `AGORA_REDIS_URL`: the suite talks to it, and neither cuts it off,
+//! A server that somebody named, by `AGORA_KAFKA_URL`, `AGORA_NATS_URL` or `AGORA_REDIS_URL`: the suite talks to it, and neither cuts it off,
 //! restarts it nor takes anything away from it.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use agora_conformance::suite::{Carries, Subject};
 use agora_core::Result;
 use agora_core::id::{ClusterName, NodeName};
 use agora_core::transport::Transport;
+use agora_kafka::KafkaTransport;
 use agora_nats::NatsTransport;
 use agora_redis::RedisTransport;
 use async_trait::async_trait;
@@ -43,6 +44,7 @@ impl Subject for NamedSubject {
     async fn connect(&self, cluster: &ClusterName, _: &NodeName) -> Result<Box<dyn Transport>> {
         let model = self.config.model();
         Ok(match self.config.backend()? {
+            Backend::Kafka => Box::new(KafkaTransport::connect(&model.kafka, cluster, WAIT).await?),
             Backend::Nats => Box::new(NatsTransport::connect(&model.nats, cluster, WAIT).await?),
             _ => Box::new(RedisTransport::connect(&model.redis, cluster, WAIT).await?),
         })
@@ -55,7 +57,7 @@ impl Subject for NamedSubject {
 
     fn carries(&self) -> Carries {
         match self.name {
-            "nats" => Carries::ALL,
+            "kafka" | "nats" => Carries::ALL,
             _ => Carries { keys: false, headers: false, time: true },
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agora_conformance::faults::{self, Act, GROUP, LEASE, On, Rules, Run, World};
 use agora_conformance::suite::{Fault, Verdict};
-use agora_conformance_run::faults::{NatsWorld, RedisWorld};
+use agora_conformance_run::faults::{KafkaWorld, NatsWorld, RedisWorld};
 use agora_core::id::{Incarnation, NodeId, SourceId};
 use agora_testbed::Program;
 use nix::sys::signal::{Signal, kill};
@@ -48,6 +48,13 @@ async fn on_redis_its_work_goes_to_the_others_and_its_late_words_are_void() {
     play(world, "redis", address).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_kafka_its_lanes_go_to_the_others_and_its_late_words_are_void() {
+    let world = Arc::new(KafkaWorld::start().await.unwrap());
+    let address = world.address().await;
+    play(world, "kafka", address).await;
+}
+
 async fn stopped(run: Run, backend: &str, address: String) -> Verdict {
     let (a, b) = run.pair().await?;
     a.publish_all(20).await?;
@@ -68,7 +75,8 @@ async fn stopped(run: Run, backend: &str, address: String) -> Verdict {
             if let Some(event) = line.strip_prefix("done ") {
                 let numbers: Vec<u64> = event.split(' ').map(|word| word.parse().unwrap()).collect();
                 let (node, incarnation) = (NodeId(numbers[1]), Incarnation(numbers[2]));
-                elsewhere.has_done(SourceId { node, incarnation }, numbers[0]);
+                let lane = u32::try_from(numbers[3]).unwrap();
+                elsewhere.has_done(SourceId { node, incarnation }, lane, numbers[0]);
             }
             let _ = tell.blocking_send(line);
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use agora_core::id::TopicName;
-use agora_core::transport::{CursorStore, Fence};
+use agora_core::transport::{CursorStore, Fence, Position};
 use agora_core::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 
@@ -73,7 +73,14 @@ impl CursorStore for DirectoryTransport {
         take().map_err(|source| failed("take cursor", source))
     }
 
-    async fn save(&self, topic: &TopicName, name: &str, fence: Fence, cursor: &[u8]) -> Result<()> {
+    async fn save(
+        &self,
+        topic: &TopicName,
+        name: &str,
+        fence: Fence,
+        cursor: &[u8],
+        _: &[(u32, Position)],
+    ) -> Result<()> {
         self.check_open("save cursor")?;
         let save = || {
             let cursors = Cursors::lock(&self.root, topic)?;

@@ -1,5 +1,5 @@
 //! `member BACKEND ADDRESS CLUSTER TOPIC GROUP LEASE_MS`: a member of a group in a process of its own, so that a test can
-//! stop it from outside. It prints `begin SEQ NODE INCARNATION` and the same with `done`, and works until it is killed.
+//! stop it from outside. It prints `begin SEQ NODE INCARNATION LANE` and the same with `done`, and works until it is killed.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "that is how it tells")]
 
@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use agora_conformance::faults::On;
 use agora_core::bus::{Bus, BusConfig};
-use agora_core::config::{Nats, Redis, SecretUrl};
+use agora_core::config::{Kafka, Nats, Redis, SecretUrl};
 use agora_core::id::{ClusterName, NodeName, TopicName};
 use agora_core::transport::Transport;
 use agora_core::{Error, ErrorKind, Result};
+use agora_kafka::KafkaTransport;
 use agora_nats::NatsTransport;
 use agora_redis::RedisTransport;
 
@@ -49,7 +50,8 @@ async fn work() -> Result<()> {
     group
         .run(1, |attempt| async move {
             let source = attempt.source();
-            let event = format!("{} {} {}", attempt.seq(), source.node.0, source.incarnation.0);
+            let event =
+                format!("{} {} {} {}", attempt.seq(), source.node.0, source.incarnation.0, attempt.lane());
             println!("begin {event}");
             tokio::time::sleep(WORK).await;
             println!("done {event}");
@@ -67,6 +69,11 @@ async fn connect(
         let mut config = Nats::default();
         config.addresses = vec![address.to_owned()];
         return Ok(std::sync::Arc::new(NatsTransport::connect(&config, cluster, WAIT).await?));
+    }
+    if backend == "kafka" {
+        let mut config = Kafka::default();
+        config.brokers = vec![address.to_owned()];
+        return Ok(std::sync::Arc::new(KafkaTransport::connect(&config, cluster, WAIT).await?));
     }
     let mut config = Redis::default();
     config.urls = vec![SecretUrl::new(format!("redis://{address}"))];

@@ -12,7 +12,7 @@ use agora_testbed::{Failure, NatsCluster, NatsServer, Process};
 use async_trait::async_trait;
 
 use super::one::WAIT;
-use super::{OneServer, Served, ServedTogether, Servers};
+use super::{OneServer, Served, ServedTogether, Servers, Told};
 
 /// A server, and a link for each node.
 pub type NatsWorld = OneServer<NatsServer>;
@@ -65,11 +65,13 @@ fn config(addresses: Vec<String>) -> Nats {
     config
 }
 
-async fn connect(config: Nats, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-    Ok(Box::new(NatsTransport::connect(&config, cluster, WAIT).await?))
+#[async_trait]
+impl Told for Nats {
+    async fn connect(self, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
+        Ok(Box::new(NatsTransport::connect(&self, cluster, WAIT).await?))
+    }
 }
 
-#[async_trait]
 impl Served for NatsServer {
     type Config = Nats;
 
@@ -79,10 +81,6 @@ impl Served for NatsServer {
 
     fn config(port: u16) -> Nats {
         config(vec![format!("127.0.0.1:{port}")])
-    }
-
-    async fn connect(config: Nats, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-        connect(config, cluster).await
     }
 }
 
@@ -109,15 +107,11 @@ impl ServedTogether for NatsCluster {
         self.node(number)
     }
 
-    async fn ready(&self) -> Result<(), Failure> {
-        self.ready().await
+    async fn ready(&mut self) -> Result<(), Failure> {
+        NatsCluster::ready(self).await
     }
 
     fn config(&self) -> Nats {
         config(self.nodes().iter().map(|node| format!("127.0.0.1:{}", node.port())).collect())
-    }
-
-    async fn connect(config: Nats, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-        connect(config, cluster).await
     }
 }

@@ -1,5 +1,6 @@
 //! A world of one server, with a link for each node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agora_conformance::faults::{LinkFault, ServerFault, World};
@@ -11,49 +12,54 @@ use agora_testbed::Process;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Links, to_process};
+use super::{Links, Told, to_process};
 
 /// How long connecting waits for a server that may be down.
 pub(super) const WAIT: Duration = Duration::from_secs(2);
 
 /// A server of a backend, and how a node gets to it.
-#[async_trait]
 pub trait Served: Send + 'static {
     /// What a node is told.
-    type Config: Send;
+    type Config: Told;
 
     /// The server as a process.
     fn process(&mut self) -> &mut Process;
 
     /// What a node is told that finds the server on this port of loopback.
     fn config(port: u16) -> Self::Config;
-
-    /// Connects.
-    ///
-    /// # Errors
-    /// What the backend says. A server that is down is none.
-    async fn connect(config: Self::Config, cluster: &ClusterName) -> Result<Box<dyn Transport>>;
 }
+
+/// What is changed in what a node is told.
+type Adjust<S> = Box<dyn Fn(&mut <S as Served>::Config) + Send + Sync>;
 
 /// A server, and a link for each node.
 pub struct OneServer<S: Served> {
     name: &'static str,
-    server: Mutex<S>,
+    server: Arc<Mutex<S>>,
     links: Links,
-    adjust: fn(&mut S::Config),
+    adjust: Adjust<S>,
 }
 
 impl<S: Served> OneServer<S> {
     /// The world of this server, under this name.
     pub(super) fn of(name: &'static str, mut server: S) -> Self {
         let links = Links::to(server.process().port());
-        Self { name, server: Mutex::new(server), links, adjust: |_| {} }
+        Self::over(name, Arc::new(Mutex::new(server)), links)
     }
 
-    /// Tells nodes something else.
+    /// The same, with links that there are, and with others who use the server.
+    pub(super) fn over(name: &'static str, server: Arc<Mutex<S>>, links: Links) -> Self {
+        Self { name, server, links, adjust: Box::new(|_| {}) }
+    }
+
+    /// Tells nodes something else, besides what they were to be told otherwise so far.
     #[must_use]
-    pub fn adjusted(mut self, adjust: fn(&mut S::Config)) -> Self {
-        self.adjust = adjust;
+    pub fn adjusted(mut self, adjust: impl Fn(&mut S::Config) + Send + Sync + 'static) -> Self {
+        let before = std::mem::replace(&mut self.adjust, Box::new(|_| {}));
+        self.adjust = Box::new(move |config| {
+            before(config);
+            adjust(config);
+        });
         self
     }
 
@@ -79,7 +85,7 @@ impl<S: Served> World for OneServer<S> {
         let port = port.map_err(|failure| Error::new(ErrorKind::Unreachable, failure.to_string()))?;
         let mut config = S::config(port);
         (self.adjust)(&mut config);
-        S::connect(config, cluster).await
+        config.connect(cluster).await
     }
 
     async fn link(&self, node: &NodeName, what: LinkFault) -> Ability {
@@ -88,5 +94,15 @@ impl<S: Served> World for OneServer<S> {
 
     async fn server(&self, what: ServerFault) -> Ability {
         to_process(self.server.lock().await.process(), what).await
+    }
+}
+
+#[async_trait]
+impl<S: Served> super::Mended for OneServer<S> {
+    async fn mend(&self) -> Ability {
+        self.links.mend().await?;
+        let mut server = self.server.lock().await;
+        super::mend(server.process())?;
+        server.process().answers().await.map_err(super::cannot)
     }
 }

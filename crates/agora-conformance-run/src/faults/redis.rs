@@ -12,7 +12,7 @@ use agora_testbed::{Failure, Process, Program, RedisCluster, RedisSentinel, Redi
 use async_trait::async_trait;
 
 use super::one::WAIT;
-use super::{OneServer, Served, ServedTogether, Servers};
+use super::{OneServer, Served, ServedTogether, Servers, Told};
 
 /// A server, and a link for each node.
 pub type RedisWorld = OneServer<RedisServer>;
@@ -84,11 +84,13 @@ fn config(mode: RedisMode, ports: impl Iterator<Item = u16>) -> Redis {
     config
 }
 
-async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-    Ok(Box::new(RedisTransport::connect(&config, cluster, WAIT).await?))
+#[async_trait]
+impl Told for Redis {
+    async fn connect(self, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
+        Ok(Box::new(RedisTransport::connect(&self, cluster, WAIT).await?))
+    }
 }
 
-#[async_trait]
 impl Served for RedisServer {
     type Config = Redis;
 
@@ -98,10 +100,6 @@ impl Served for RedisServer {
 
     fn config(port: u16) -> Redis {
         config(RedisMode::Single, std::iter::once(port))
-    }
-
-    async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-        connect(config, cluster).await
     }
 }
 
@@ -128,18 +126,14 @@ impl ServedTogether for RedisSentinel {
         self.server(number)
     }
 
-    async fn ready(&self) -> Result<(), Failure> {
-        self.ready().await
+    async fn ready(&mut self) -> Result<(), Failure> {
+        RedisSentinel::ready(self).await
     }
 
     fn config(&self) -> Redis {
         let mut config = config(RedisMode::Sentinel, self.sentinels());
         config.master = Some(NAME.to_owned());
         config
-    }
-
-    async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-        connect(config, cluster).await
     }
 }
 
@@ -166,15 +160,11 @@ impl ServedTogether for RedisCluster {
         self.node(number)
     }
 
-    async fn ready(&self) -> Result<(), Failure> {
-        self.ready().await
+    async fn ready(&mut self) -> Result<(), Failure> {
+        RedisCluster::ready(self).await
     }
 
     fn config(&self) -> Redis {
         config(RedisMode::Cluster, self.nodes().iter().map(|node| node.port()))
-    }
-
-    async fn connect(config: Redis, cluster: &ClusterName) -> Result<Box<dyn Transport>> {
-        connect(config, cluster).await
     }
 }

@@ -1,5 +1,7 @@
 //! A world of several servers that serve together. There are no links: what goes wrong goes wrong with servers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use agora_conformance::faults::{LinkFault, ServerFault, World};
@@ -11,13 +13,13 @@ use agora_testbed::{Failure, Process};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::to_process;
+use super::{Mended, Told, cannot, mend, to_process};
 
 /// Servers of a backend, and how a node gets to them.
 #[async_trait]
 pub trait ServedTogether: Send + 'static {
     /// What a node is told.
-    type Config: Send;
+    type Config: Told;
     /// What histories and failures call them.
     const NAME: &'static str;
 
@@ -27,20 +29,14 @@ pub trait ServedTogether: Send + 'static {
     /// One of them as a process, from 0.
     fn process(&mut self, number: usize) -> &mut Process;
 
-    /// Waits until those that run serve.
+    /// Waits until those that run serve, and any one of them may fail.
     ///
     /// # Errors
     /// Where that takes too long.
-    async fn ready(&self) -> Result<(), Failure>;
+    async fn ready(&mut self) -> Result<(), Failure>;
 
     /// What a node is told.
     fn config(&self) -> Self::Config;
-
-    /// Connects.
-    ///
-    /// # Errors
-    /// What the backend says.
-    async fn connect(config: Self::Config, cluster: &ClusterName) -> Result<Box<dyn Transport>>;
 }
 
 /// Several servers.
@@ -65,7 +61,7 @@ impl<S: ServedTogether> World for Servers<S> {
 
     async fn connect(&self, cluster: &ClusterName, _: &NodeName) -> Result<Box<dyn Transport>> {
         let config = self.servers().await.config();
-        S::connect(config, cluster).await
+        config.connect(cluster).await
     }
 
     async fn link(&self, _: &NodeName, what: LinkFault) -> Ability {
@@ -75,13 +71,92 @@ impl<S: ServedTogether> World for Servers<S> {
     async fn server(&self, what: ServerFault) -> Ability {
         let mut servers = self.servers().await;
         for number in 0..servers.count() {
-            to_process(servers.process(number), what).await?;
+            let server = servers.process(number);
+            match what {
+                // None of some answers before most of them are there.
+                ServerFault::Begin => server.spawn().map_err(cannot)?,
+                _ => to_process(server, what).await?,
+            }
         }
-        Ok(())
+        if what == ServerFault::Begin { answer(&mut *servers).await } else { Ok(()) }
     }
 
     /// Who is in charge and gone is missed after seconds.
     fn patience(&self) -> Duration {
         Duration::from_secs(60)
+    }
+}
+
+#[async_trait]
+impl<S: ServedTogether> Mended for Servers<S> {
+    async fn mend(&self) -> Ability {
+        let mut servers = self.servers().await;
+        for number in 0..servers.count() {
+            mend(servers.process(number))?;
+        }
+        answer(&mut *servers).await?;
+        servers.ready().await.map_err(cannot)
+    }
+}
+
+async fn answer(servers: &mut impl ServedTogether) -> Ability {
+    for number in 0..servers.count() {
+        servers.process(number).answers().await.map_err(cannot)?;
+    }
+    Ok(())
+}
+
+/// The same servers, of which one suffers at a time, and the next one the next time.
+pub struct InTurn<S> {
+    servers: Arc<Servers<S>>,
+    turns: AtomicUsize,
+}
+
+impl<S: ServedTogether> InTurn<S> {
+    /// The first to suffer is the first of them.
+    pub fn of(servers: Arc<Servers<S>>) -> Self {
+        Self { servers, turns: AtomicUsize::new(0) }
+    }
+
+    /// All of them, for what a case does to them.
+    pub fn all(&self) -> Arc<Servers<S>> {
+        self.servers.clone()
+    }
+}
+
+#[async_trait]
+impl<S: ServedTogether> World for InTurn<S> {
+    fn name(&self) -> &str {
+        S::NAME
+    }
+
+    async fn connect(&self, cluster: &ClusterName, node: &NodeName) -> Result<Box<dyn Transport>> {
+        self.servers.connect(cluster, node).await
+    }
+
+    async fn link(&self, node: &NodeName, what: LinkFault) -> Ability {
+        self.servers.link(node, what).await
+    }
+
+    async fn server(&self, what: ServerFault) -> Ability {
+        let mut servers = self.servers.servers().await;
+        let number = self.turns.load(Relaxed) % servers.count();
+        to_process(servers.process(number), what).await?;
+        if matches!(what, ServerFault::Kill | ServerFault::Pause) {
+            return Ok(());
+        }
+        self.turns.fetch_add(1, Relaxed);
+        servers.ready().await.map_err(cannot)
+    }
+
+    fn patience(&self) -> Duration {
+        self.servers.patience()
+    }
+}
+
+#[async_trait]
+impl<S: ServedTogether> Mended for InTurn<S> {
+    async fn mend(&self) -> Ability {
+        self.servers.mend().await
     }
 }
