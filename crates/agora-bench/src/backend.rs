@@ -1,20 +1,32 @@
 //! What is measured of a backend, the same of each.
 
 use agora_core::transport::{Framing, OutFrame, Transport};
+use futures_util::future::LocalBoxFuture;
 
 use crate::bus::{self, Load};
 use crate::contest::{Aim, Entrant, contest};
 use crate::latency::{self, Latency};
 use crate::overload::overload;
 use crate::sample::Sample;
-use crate::wanted;
+use crate::{scaled, wanted};
 
-/// How often each entrant runs.
-const ROUNDS: usize = 5;
+/// How often each entrant runs. A build that is not optimised shows that it does, and measures nothing.
+const ROUNDS: usize = if cfg!(debug_assertions) { 1 } else { 5 };
 /// How often a latency is measured.
-const LATENCY_ROUNDS: usize = 3;
+const LATENCY_ROUNDS: usize = if cfg!(debug_assertions) { 1 } else { 3 };
 /// What a raw client that batches puts into one message.
 const BATCH: usize = 32;
+
+/// What is done with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Publisher to subscriber without a log.
+    Live,
+    /// Publisher to the reader of a log.
+    Log,
+    /// One member of a group handles what was published before.
+    Group,
+}
 
 /// What the raw client sends.
 #[derive(Clone, Debug)]
@@ -28,7 +40,8 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    fn bare(events: u64, bytes: usize, batch: usize) -> Self {
+    /// Messages of nothing but events.
+    pub(crate) fn bare(events: u64, bytes: usize, batch: usize) -> Self {
         Self { events, batch, one: OutFrame::new(vec![7; bytes * batch]) }
     }
 
@@ -50,10 +63,10 @@ pub(crate) struct Part {
     pub(crate) title: &'static str,
     /// Events in one run of those who send one a message.
     pub(crate) singles: u64,
-    /// Events in one run of those who send many.
-    pub(crate) many: u64,
-    /// How many times as many events as the raw client agora is to reach.
-    pub(crate) least: f64,
+    /// Events in one run of those who send many; `None`: here a message is one event.
+    pub(crate) many: Option<u64>,
+    /// What is to be reached.
+    pub(crate) aims: &'static [Aim],
     /// Does the raw client hear what became of a message? Then agora waits for that as well.
     pub(crate) is_answered: bool,
 }
@@ -62,23 +75,38 @@ pub(crate) struct Part {
 pub(crate) trait Backend {
     type Transport: Transport;
 
-    /// Publisher to subscriber without a log; `None` where a backend has logs alone.
+    /// Without a log; `None` where a backend has logs alone.
     const LIVE: Option<Part>;
-    /// Publisher to the reader of a log.
+    /// A log.
     const LOG: Part;
-    /// One member of a group, which handles what was published before.
+    /// A group.
     const GROUP: Part;
+    /// How large events are; the first size alone where one is enough.
+    const BYTES: [usize; 2] = [100, 512];
+    /// How many keys agora's events have: they decide the lane. 0: they have none.
+    const KEYS: u64 = 0;
 
     /// A connection of agora's.
     async fn transport(&self) -> Self::Transport;
-    /// The raw client, as in [`LIVE`](Self::LIVE).
-    async fn live(&self, messages: Messages) -> Sample;
-    /// The raw client, as in [`LOG`](Self::LOG).
-    async fn log(&self, messages: Messages) -> Sample;
-    /// The raw client, as in [`GROUP`](Self::GROUP).
-    async fn group(&self, messages: Messages) -> Sample;
+    /// The raw client.
+    async fn raw(&self, work: Work, messages: Messages) -> Sample;
     /// The raw client, on a log or live.
     async fn latency(&self, log: bool) -> Latency;
+
+    /// Another client, which runs beside the raw one.
+    fn reference(&self) -> Option<&dyn Reference> {
+        None
+    }
+}
+
+/// A client that others are compared with.
+pub(crate) trait Reference {
+    /// What it is called in the tables.
+    fn name(&self) -> &'static str;
+    /// As [`Backend::raw`].
+    fn run(&self, work: Work, messages: Messages) -> LocalBoxFuture<'_, Sample>;
+    /// As [`Backend::latency`], on a log.
+    fn latency(&self) -> LocalBoxFuture<'_, Latency>;
 }
 
 async fn pair<B: Backend>(backend: &B) -> (B::Transport, B::Transport) {
@@ -87,16 +115,16 @@ async fn pair<B: Backend>(backend: &B) -> (B::Transport, B::Transport) {
 
 /// Measures what is asked for.
 pub(crate) async fn measure<B: Backend>(backend: &B) {
-    for bytes in [100, 512] {
+    for bytes in B::BYTES {
         if let Some(part) = B::LIVE.filter(|_| wanted("live")) {
-            one_to_one(backend, part, bytes, false).await;
+            compete(backend, part, Work::Live, bytes).await;
         }
         if wanted("log") {
-            one_to_one(backend, B::LOG, bytes, true).await;
+            compete(backend, B::LOG, Work::Log, bytes).await;
         }
     }
     if wanted("group") {
-        group(backend).await;
+        compete(backend, B::GROUP, Work::Group, B::BYTES[0]).await;
     }
     for (part, log) in [(B::LIVE, false), (Some(B::LOG), true)] {
         if let Some(part) = part.filter(|_| wanted("latency")) {
@@ -109,65 +137,72 @@ pub(crate) async fn measure<B: Backend>(backend: &B) {
     }
 }
 
-const RAW: &str = "raw, one event a message";
-const FRAMES: &str = "raw, 32 events a message";
-const DRESSED: &str = "raw, with the messages of agora, one event each";
-const AGORA: &str = "agora";
-const EACH: &str = "agora, one event a message";
+/// The raw client.
+pub(crate) const RAW: &str = "raw, one event a message";
+/// The raw client as one would write it who wants to be fast.
+pub(crate) const FRAMES: &str = "raw, 32 events a message";
+/// What is lost against this one is what agora adds to the price of its messages.
+pub(crate) const DRESSED: &str = "raw, with the messages of agora, one event each";
+/// agora as it is without a word said.
+pub(crate) const AGORA: &str = "agora";
+/// agora where strangers read.
+pub(crate) const EACH: &str = "agora, one event a message";
+/// The same events as those of the group, by a subscription.
+pub(crate) const BROADCAST: &str = "agora, one event a message, each read by everybody";
 
-fn aims(part: Part) -> [Aim; 4] {
+/// What is to be reached where agora is to have this many times as many events as the raw client.
+pub(crate) const fn aims(least: f64) -> [Aim; 4] {
     [
-        Aim { of: AGORA, to: RAW, least: part.least },
+        Aim { of: AGORA, to: RAW, least },
         Aim { of: AGORA, to: FRAMES, least: 0.8 },
         Aim { of: EACH, to: RAW, least: 0.8 },
-        // What is left of that is what agora adds to the price of its messages.
         Aim { of: EACH, to: DRESSED, least: 0.8 },
     ]
 }
 
-async fn one_to_one<B: Backend>(backend: &B, part: Part, bytes: usize, log: bool) {
-    let raw = |messages| async move {
-        if log { backend.log(messages).await } else { backend.live(messages).await }
-    };
+async fn compete<B: Backend>(backend: &B, part: Part, work: Work, bytes: usize) {
     let agora = |framing, events| async move {
         let (a, b) = pair(backend).await;
-        bus::one_to_one(a, b, Load { events, bytes, framing, log }).await
+        let load = Load { events, bytes, framing, keys: B::KEYS };
+        match work {
+            Work::Live | Work::Log => bus::one_to_one(a, b, load, work == Work::Log).await,
+            Work::Group => bus::group(a, b, load).await,
+        }
     };
-    let (singles, many) = (part.singles, part.many);
-    let entrants = [
-        Entrant::new(RAW, || raw(Messages::bare(singles, bytes, 1))),
-        Entrant::new(FRAMES, || raw(Messages::bare(many, bytes, BATCH))),
-        Entrant::new(DRESSED, || raw(bus::messages(singles, bytes))),
-        Entrant::new(AGORA, || agora(Framing::Batch, many)),
-        Entrant::new(EACH, || agora(Framing::Each, singles)),
-    ];
-    contest(&format!("{}, {bytes} bytes", part.title), ROUNDS, &entrants, &aims(part)).await;
-}
-
-async fn group<B: Backend>(backend: &B) {
-    let part = B::GROUP;
-    let bytes = 100;
-    let agora = |framing, events| async move {
+    let replay = |events| async move {
         let (a, b) = pair(backend).await;
-        bus::group(a, b, Load { events, bytes, framing, log: true }).await
+        bus::replay(a, b, Load { events, bytes, framing: Framing::Each, keys: B::KEYS }).await
     };
-    let (singles, many) = (part.singles, part.many);
-    let entrants = [
-        Entrant::new(RAW, || backend.group(Messages::bare(singles, bytes, 1))),
-        Entrant::new(FRAMES, || backend.group(Messages::bare(many, bytes, BATCH))),
-        Entrant::new(DRESSED, || backend.group(bus::messages(singles, bytes))),
-        Entrant::new(AGORA, || agora(Framing::Batch, many)),
-        Entrant::new(EACH, || agora(Framing::Each, singles)),
+    let singles = scaled(part.singles);
+    let mut entrants = vec![
+        Entrant::new(RAW, || backend.raw(work, Messages::bare(singles, bytes, 1))),
+        Entrant::new(DRESSED, || backend.raw(work, bus::messages(singles, bytes, B::KEYS))),
     ];
-    contest(&format!("{}, {bytes} bytes", part.title), ROUNDS, &entrants, &aims(part)).await;
+    if let Some(reference) = backend.reference() {
+        let run = move || reference.run(work, Messages::bare(singles, bytes, 1));
+        entrants.push(Entrant::new(reference.name(), run));
+    }
+    if let Some(many) = part.many.map(scaled) {
+        entrants.push(Entrant::new(FRAMES, move || backend.raw(work, Messages::bare(many, bytes, BATCH))));
+        entrants.push(Entrant::new(AGORA, move || agora(Framing::Batch, many)));
+    }
+    entrants.push(Entrant::new(EACH, || agora(Framing::Each, singles)));
+    if work == Work::Group {
+        entrants.push(Entrant::new(BROADCAST, || replay(singles)));
+    }
+    contest(&format!("{}, {bytes} bytes", part.title), ROUNDS, &entrants, part.aims).await;
 }
 
 async fn latencies<B: Backend>(backend: &B, part: Part, log: bool) {
-    let (mut raws, mut agoras) = (Vec::new(), Vec::new());
+    let (mut raws, mut agoras, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let reference = backend.reference().filter(|_| log);
     for _ in 0..LATENCY_ROUNDS {
         raws.push(backend.latency(log).await);
+        if let Some(reference) = reference {
+            others.push(reference.latency().await);
+        }
         let (a, b) = pair(backend).await;
         agoras.push(bus::latency(a, b, log, part.is_answered).await);
     }
-    latency::table(part.title, &raws, &agoras);
+    latency::table(part.title, &raws, reference.map(Reference::name).zip(Some(&others)), &agoras);
 }

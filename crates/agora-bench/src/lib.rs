@@ -10,6 +10,7 @@
 mod backend;
 mod bus;
 mod contest;
+mod kafka;
 mod latency;
 mod nats;
 mod overload;
@@ -29,9 +30,10 @@ const AHEAD_BYTES: usize = 4 << 20;
 /// Where something is wrong, with what it is.
 pub async fn run() {
     match std::env::args().nth(1).as_deref() {
+        Some("kafka") => backend::measure(&kafka::Kafka::start().await).await,
         Some("nats") => backend::measure(&nats::Nats::start().await).await,
         Some("redis") => backend::measure(&redis::Redis::start().await).await,
-        other => panic!("`nats` or `redis`, and not {other:?}"),
+        other => panic!("`kafka`, `nats` or `redis`, and not {other:?}"),
     }
 }
 
@@ -43,6 +45,11 @@ fn wanted(part: &str) -> bool {
 /// Does this entrant run?
 fn enters(name: &str) -> bool {
     std::env::args().nth(3).is_none_or(|part| name.contains(&part))
+}
+
+/// So many events, or a few of them where the build is not optimised: what is run then is to be seen to work.
+fn scaled(events: u64) -> u64 {
+    if cfg!(debug_assertions) { events / 50 } else { events }
 }
 
 /// How many events, or messages, of this size a publisher may be ahead of the reader.

@@ -1,4 +1,4 @@
-//! `cargo xtask bench nats|redis`: see the library.
+//! `cargo xtask bench kafka|nats|redis`: see the library.
 #![forbid(unsafe_code)]
 
 #[tokio::main(worker_threads = 2)]

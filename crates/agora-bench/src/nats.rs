@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-use crate::backend::{Backend, Messages, Part};
+use crate::backend::{Backend, Messages, Part, Work, aims};
 use crate::latency::{EVENTS, Epoch, Latency, pace};
 use crate::sample::{Sample, sample};
 use crate::{PATIENCE, ahead, bus, name};
@@ -42,20 +42,25 @@ impl Nats {
 impl Backend for Nats {
     type Transport = NatsTransport;
 
-    const LIVE: Option<Part> =
-        Some(Part { title: "Core", singles: 400_000, many: 1_600_000, least: 2.0, is_answered: false });
+    const LIVE: Option<Part> = Some(Part {
+        title: "Core",
+        singles: 400_000,
+        many: Some(1_600_000),
+        aims: &aims(2.0),
+        is_answered: false,
+    });
     const LOG: Part = Part {
         title: "JetStream, 1,024 acknowledgements in flight",
         singles: 50_000,
-        many: 400_000,
-        least: 3.0,
+        many: Some(400_000),
+        aims: &aims(3.0),
         is_answered: true,
     };
     const GROUP: Part = Part {
         title: "JetStream, a group: pull and acknowledge",
         singles: 50_000,
-        many: 400_000,
-        least: 3.0,
+        many: Some(400_000),
+        aims: &aims(3.0),
         is_answered: true,
     };
 
@@ -65,16 +70,12 @@ impl Backend for Nats {
         NatsTransport::connect(&config, &bus::cluster(), PATIENCE).await.unwrap()
     }
 
-    async fn live(&self, messages: Messages) -> Sample {
-        core(&self.address, &messages).await
-    }
-
-    async fn log(&self, messages: Messages) -> Sample {
-        stream(&self.address, &messages).await
-    }
-
-    async fn group(&self, messages: Messages) -> Sample {
-        group(&self.address, &messages).await
+    async fn raw(&self, work: Work, messages: Messages) -> Sample {
+        match work {
+            Work::Live => core(&self.address, &messages).await,
+            Work::Log => stream(&self.address, &messages).await,
+            Work::Group => group(&self.address, &messages).await,
+        }
     }
 
     async fn latency(&self, log: bool) -> Latency {

@@ -76,7 +76,7 @@ pub(crate) async fn overload(title: &str, a: impl Transport, b: impl Transport) 
         "- published {published}, delivered in order {delivered}, named in {gaps} gaps {named}, silent 0"
     );
     println!("- memory: {} MiB before, {} MiB at most", before >> 20, most >> 20);
-    close(a, b).await;
+    close(a, b, &topic).await;
 }
 
 /// What this process has in memory.

@@ -10,7 +10,7 @@ use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, AsyncConnectionConfig, Client};
 use tokio::sync::watch;
 
-use crate::backend::{Backend, Messages, Part};
+use crate::backend::{Backend, Messages, Part, Work, aims};
 use crate::latency::{EVENTS, Epoch, Latency, pace};
 use crate::sample::{Sample, sample};
 use crate::{PATIENCE, ahead, bus, name};
@@ -39,22 +39,22 @@ impl Backend for Redis {
     const LIVE: Option<Part> = Some(Part {
         title: "PUBLISH, 4 pipelines of 128",
         singles: 200_000,
-        many: 800_000,
-        least: 3.0,
+        many: Some(800_000),
+        aims: &aims(3.0),
         is_answered: true,
     });
     const LOG: Part = Part {
         title: "XADD in pipelines of 128, and XREAD",
         singles: 100_000,
-        many: 400_000,
-        least: 3.0,
+        many: Some(400_000),
+        aims: &aims(3.0),
         is_answered: true,
     };
     const GROUP: Part = Part {
         title: "A group: XREADGROUP and XACK",
         singles: 100_000,
-        many: 400_000,
-        least: 3.0,
+        many: Some(400_000),
+        aims: &aims(3.0),
         is_answered: true,
     };
 
@@ -64,16 +64,13 @@ impl Backend for Redis {
         RedisTransport::connect(&config, &bus::cluster(), PATIENCE).await.unwrap()
     }
 
-    async fn live(&self, messages: Messages) -> Sample {
-        pubsub(&self.0.url(), &messages).await
-    }
-
-    async fn log(&self, messages: Messages) -> Sample {
-        stream(&self.0.url(), &messages).await
-    }
-
-    async fn group(&self, messages: Messages) -> Sample {
-        group(&self.0.url(), &messages).await
+    async fn raw(&self, work: Work, messages: Messages) -> Sample {
+        let url = self.0.url();
+        match work {
+            Work::Live => pubsub(&url, &messages).await,
+            Work::Log => stream(&url, &messages).await,
+            Work::Group => group(&url, &messages).await,
+        }
     }
 
     async fn latency(&self, log: bool) -> Latency {
