@@ -12,7 +12,10 @@ use crate::workspace;
 pub(crate) struct Args {
     /// What to measure
     what: What,
-    /// Handed to the benchmark: a filter of criterion's, or `live`, `log`, `group`, `latency`, `overload` for NATS and Redis
+    /// Compile in what is not by default: `rdkafka`, the reference client of the benchmark of Kafka
+    #[arg(long, value_name = "F")]
+    features: Option<String>,
+    /// Handed to the benchmark: a filter of criterion's, or `live`, `log`, `group`, `latency`, `overload` for servers
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
@@ -27,6 +30,8 @@ enum What {
     Zenoh,
     /// Core and JetStream against the raw client, on a server of the benchmark's own
     Nats,
+    /// Logs and groups against rskafka, and librdkafka where it is asked for, on a broker of the benchmark's own
+    Kafka,
     /// Pub/sub, streams and groups against the raw client, on a server of the benchmark's own
     Redis,
 }
@@ -45,6 +50,7 @@ impl What {
             Self::Codec => Target::Bench("agora-core", "codec"),
             Self::Engine => Target::Bench("agora-core", "engine"),
             Self::Zenoh => Target::Bench("agora-zenoh", "zenoh"),
+            Self::Kafka => Target::Contest("kafka"),
             Self::Nats => Target::Contest("nats"),
             Self::Redis => Target::Contest("redis"),
         }
@@ -53,15 +59,21 @@ impl What {
 
 /// Runs one benchmark.
 pub(crate) fn run(args: &Args) -> Result {
+    let features = args.features.iter().flat_map(|features| ["--features", features]);
     let mut command = match args.what.target() {
         Target::Bench(package, bench) => {
             let mut command = run::cargo(["bench", "-p", package, "--bench", bench]);
+            command.args(features);
             if !args.args.is_empty() {
                 command.arg("--");
             }
             command
         }
-        Target::Contest(name) => run::cargo(["run", "--quiet", "--release", "-p", "agora-bench", "--", name]),
+        Target::Contest(name) => {
+            let mut command = run::cargo(["run", "--quiet", "--release", "-p", "agora-bench"]);
+            command.args(features).args(["--", name]);
+            command
+        }
     };
     command.args(&args.args);
     run::step(command)?;

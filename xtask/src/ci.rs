@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::run::{self, Failure, Result};
 use crate::summary::Summary;
-use crate::{deny, features, sim, test, tidy};
+use crate::{deny, features, sim, test, tidy, workspace};
 
 /// A step: its name, what it is for, and what it does. What tests ran is added to the summary.
 struct Step {
@@ -24,8 +24,8 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", about: "the code is formatted", run: |_| run::step(fmt()) },
     Step { name: "lock", about: "Cargo.lock fits the manifests", run: |_| run::output(locked()).map(drop) },
     Step { name: "tidy", about: "the project's own rules hold", run: |_| tidy::run() },
-    Step { name: "clippy", about: "no warning anywhere", run: |_| run::step(clippy()) },
-    Step { name: "doc", about: "the documentation builds without a warning", run: |_| run::step(doc()) },
+    Step { name: "clippy", about: "no warning anywhere", run: |_| run::step(clippy()?) },
+    Step { name: "doc", about: "the documentation builds without a warning", run: |_| run::step(doc()?) },
     Step { name: "features", about: "features stand alone and apart", run: |_| features::check() },
     Step { name: "deny", about: "licences, bans and sources of dependencies", run: |_| deny::check() },
     Step { name: "fuzz", about: "the fuzz target fits the code", run: |_| run::step(fuzz()) },
@@ -93,14 +93,16 @@ fn locked() -> Command {
     run::cargo(["metadata", "--locked", "--format-version", "1"])
 }
 
-fn clippy() -> Command {
-    run::cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+fn clippy() -> Result<Command> {
+    let mut command = run::cargo(["clippy", "--workspace", "--all-targets"]);
+    command.args(workspace::every_feature()?).args(["--", "-D", "warnings"]);
+    Ok(command)
 }
 
-fn doc() -> Command {
-    let mut command = run::cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
-    command.env("RUSTDOCFLAGS", "-D warnings");
-    command
+fn doc() -> Result<Command> {
+    let mut command = run::cargo(["doc", "--workspace", "--no-deps"]);
+    command.args(workspace::every_feature()?).env("RUSTDOCFLAGS", "-D warnings");
+    Ok(command)
 }
 
 /// A workspace of its own; to fuzz takes a nightly compiler, to see that the target still compiles does not.

@@ -5,9 +5,15 @@ use std::process::Stdio;
 
 use crate::run::{self, Doing, Failure, Result};
 use crate::summary::Summary;
-use crate::{network, services, tools};
+use crate::{network, services, tools, workspace};
 
-/// Without arguments all tests of the workspace run, with every feature, in one `cargo test`.
+/// So many tests of a program run at once for each processor: most of their time they wait for servers and for deadlines.
+const TESTS_PER_PROCESSOR: usize = 2;
+/// The variable that says it, which whoever sets it decides.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
+/// Without arguments all tests of the workspace run in one `cargo test`, with every feature but those that are compiled
+/// only where somebody asks for them.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Handed to `cargo test`, such as `-p agora-core sequencer`; without any, the whole workspace is tested
@@ -30,16 +36,24 @@ pub(crate) fn execute(args: &[String]) -> (Summary, Result) {
 }
 
 fn gather(args: &[String], summary: &mut Summary) -> Result {
-    let mut command = run::cargo(["test", "--all-features", "--no-fail-fast"]);
-    command.args(args);
-    if args.is_empty() {
+    let mut command = run::cargo(["test", "--no-fail-fast"]);
+    if !args.is_empty() {
+        command.arg("--all-features").args(args);
+    } else {
         tools::check_all()?;
-        command.arg("--workspace");
+        let features = workspace::every_feature()?;
+        command.arg("--workspace").args(&features);
         // A machine without servers is told so before everything is compiled, and a network of one's own leads nowhere.
         services::fetch()?;
         if network::needs_own() {
-            run::step(run::cargo(["test", "--all-features", "--workspace", "--no-run"]))?;
+            let mut building = run::cargo(["test", "--workspace", "--no-run"]);
+            building.args(&features);
+            run::step(building)?;
             command = network::within_own(&command);
+        }
+        if std::env::var_os(TEST_THREADS).is_none() {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            command.env(TEST_THREADS, (processors * TESTS_PER_PROCESSOR).to_string());
         }
     }
     command.stdout(Stdio::piped());

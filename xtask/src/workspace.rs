@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::run::{self, Failure, Result};
 
+/// Features that are compiled only where somebody asks for them by name, and why: librdkafka takes two minutes of a
+/// processor, and is one more figure of a benchmark.
+const BY_HAND: [&str; 1] = ["agora-bench/rdkafka"];
+
 /// The directory of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> &'static Path {
     // `xtask` is a direct child of the root: see the `members` of the workspace.
@@ -55,6 +59,19 @@ pub(crate) fn packages() -> Result<Vec<Package>> {
     Ok(list(&value["packages"]).map(package).collect())
 }
 
+/// The arguments that ask for every feature of every package, but for [`BY_HAND`].
+///
+/// # Errors
+/// Cargo does not say what there is.
+pub(crate) fn every_feature() -> Result<[String; 2]> {
+    let packages = packages()?;
+    let all = packages.iter().flat_map(|package| {
+        package.features.iter().map(move |feature| format!("{}/{feature}", package.name))
+    });
+    let all: Vec<String> = all.filter(|feature| !BY_HAND.contains(&feature.as_str())).collect();
+    Ok(["--features".to_owned(), all.join(",")])
+}
+
 /// The package `name`, or a sentence that says there is none.
 pub(crate) fn package_named(name: &str) -> Result<Package> {
     packages()?
@@ -92,6 +109,13 @@ mod tests {
         assert!(xtask.has("bin", "xtask"));
         assert!(!xtask.has("bench", "xtask"));
         assert!(package_named("no-such-package").is_err());
+        let [_, features] = every_feature().unwrap();
+        assert!(features.split(',').any(|feature| feature == "agora/kafka"), "{features}");
+        for feature in BY_HAND {
+            let (name, one) = feature.split_once('/').unwrap();
+            assert!(package_named(name).unwrap().features.contains(&one.to_owned()), "{feature}");
+            assert!(!features.contains(feature));
+        }
         assert!(files().unwrap().contains(&PathBuf::from("xtask/Cargo.toml")));
     }
 }
