@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agora_core::{Error, ErrorKind, Result};
 use futures_util::FutureExt;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::plan::Plan;
 use crate::session::Session;
@@ -20,6 +20,8 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// The most servers of a cluster that are remembered beside those of the configuration.
 const OTHERS_MAX: usize = 64;
+/// How many denials the state of the link names.
+const DENIALS_SHOWN: usize = 3;
 
 /// Tries every server once, in a drawn order.
 ///
@@ -146,10 +148,21 @@ async fn trouble(shared: &Shared, session: &Session) {
                 // The server ends the connection when it is ready.
                 return session.over().await;
             }
-            Ok(()) = denied.changed() => denied.borrow_and_update().last().map(|(_, text)| text.clone()),
+            Ok(()) = denied.changed() => denials(&denied.borrow_and_update()),
         };
         if let Some(why) = why {
             shared.tell(State::Degraded(format!("the server denies something: {why}")));
         }
     }
+}
+
+/// What was denied, the newest first. A client asks for one thing after the other: the last one alone would hide the others.
+fn denials(denied: &[(Instant, String)]) -> Option<String> {
+    let newest = denied.iter().rev().map(|(_, text)| text.as_str());
+    let shown: Vec<&str> = newest.take(DENIALS_SHOWN).collect();
+    let more = match denied.len() - shown.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    (!shown.is_empty()).then(|| shown.join("; ") + &more)
 }

@@ -29,7 +29,7 @@ const CHANNEL_MESSAGES_MAX: usize = 1 << 20;
 const SUBSCRIBE_WAIT: Duration = Duration::from_secs(10);
 /// For how long a denial is believed.
 const DENIED_FOR: Duration = Duration::from_secs(10);
-/// What a server was asked and has denied: the last so many sentences are kept.
+/// What a server was asked and has denied: the last so many different sentences are kept.
 const DENIED_MAX: usize = 32;
 
 /// A connection.
@@ -98,6 +98,7 @@ impl Signals {
             Event::LameDuckMode => drop(self.leaving.send_replace(true)),
             Event::ServerError(ServerError::Other(text)) if text.starts_with("Permissions Violation") => {
                 self.denied.send_modify(|denied| {
+                    denied.retain(|(_, said)| *said != text);
                     if denied.len() >= DENIED_MAX {
                         denied.remove(0);
                     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agora_core::id::TopicName;
 use agora_core::transport::{Inbound, Inbox, InboxQueue};
-use agora_core::{ErrorKind, Result};
+use agora_core::{Error, ErrorKind, Result};
 use async_nats::{Message, Subscriber};
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
@@ -94,17 +94,33 @@ impl Pump {
                 if done.send(Ok(())).is_err() {
                     return;
                 }
-                self.forward(&session, subscriber).await;
+                let end = self.follow(session, subscriber).await;
+                self.queue.end(end);
             }
         }
-        drop(session);
+    }
+
+    /// Hands messages over, from one connection after the other. Why it ends.
+    async fn follow(&self, mut session: Arc<Session>, mut subscriber: Subscriber) -> Error {
+        loop {
+            if let Err(denial) = self.forward(&session, subscriber).await {
+                return denial;
+            }
+            drop(session);
+            (session, subscriber) = match self.again().await {
+                Ok(next) => next,
+                Err(end) => return end,
+            };
+            self.queue.resubscribed();
+        }
+    }
+
+    /// Subscribes on the next connection that takes it.
+    async fn again(&self) -> Result<(Arc<Session>, Subscriber)> {
         while let Some(session) = self.shared.next_session().await {
             match session.subscribe(&self.subject, &self.shared.probe).await {
-                Ok(subscriber) => {
-                    self.queue.resubscribed();
-                    self.forward(&session, subscriber).await;
-                }
-                Err(why) if why.kind() == ErrorKind::Unauthorized => return self.queue.end(why),
+                Ok(subscriber) => return Ok((session, subscriber)),
+                Err(why) if why.kind() == ErrorKind::Unauthorized => return Err(why),
                 Err(_) => {
                     if self.shared.unless_closed(sleep(RETRY_PAUSE)).await.is_none() {
                         break;
@@ -112,11 +128,14 @@ impl Pump {
                 }
             }
         }
-        self.queue.end(closed());
+        Err(closed())
     }
 
     /// Hands messages over until the connection is over, and everything that had arrived by then too.
-    async fn forward(&self, session: &Session, mut subscriber: Subscriber) {
+    ///
+    /// # Errors
+    /// `Unauthorized` where the server denies the subscription after all.
+    async fn forward(&self, session: &Session, mut subscriber: Subscriber) -> Result<()> {
         let mut denied = session.denied();
         // It may have been said before this task began to listen.
         denied.mark_changed();
@@ -128,18 +147,19 @@ impl Pump {
                 () = self.shared.closed() => break,
                 Ok(()) = denied.changed() => {
                     if let Some(why) = session.denial_of(Doing::Subscribe, &self.subject) {
-                        return self.queue.end(why);
+                        return Err(why);
                     }
                     continue;
                 }
             };
             // The client has ended.
-            let Some(message) = message else { return };
+            let Some(message) = message else { return Ok(()) };
             self.take(message, &mut subscriber);
         }
         while let Some(Some(message)) = subscriber.next().now_or_never() {
             self.take(message, &mut subscriber);
         }
+        Ok(())
     }
 
     /// Takes a message, and those that have come by now: together they cost the reader one wake-up.

@@ -57,11 +57,20 @@ pub(crate) async fn down(transport: &NatsTransport) {
 
 /// Waits until the link is down for such a reason. On a busy machine the first reason may be that nothing was found out yet.
 pub(crate) async fn down_because(transport: &NatsTransport, is_it: impl Fn(&str) -> bool) {
+    link_is(transport, |link| matches!(link, Link::Down { why, .. } if is_it(why))).await;
+}
+
+/// Waits until the link is degraded for such a reason.
+pub(crate) async fn degraded_because(transport: &NatsTransport, is_it: impl Fn(&str) -> bool) {
+    link_is(transport, |link| matches!(link, Link::Degraded { why, .. } if is_it(why))).await;
+}
+
+/// Waits for such a state of the link, and says which one it was instead.
+async fn link_is(transport: &NatsTransport, is_it: impl Fn(&Link) -> bool) {
     let mut link = transport.link();
-    let is = |link: &Link| matches!(link, Link::Down { why, .. } if is_it(why));
-    match timeout(PATIENCE, link.wait_for(is)).await {
+    match timeout(PATIENCE, link.wait_for(is_it)).await {
         Ok(found) => drop(found.unwrap()),
-        Err(_) => panic!("the link is not down for this reason: {:?}", *transport.link().borrow()),
+        Err(_) => panic!("the link is not as it should be: {:?}", *transport.link().borrow()),
     }
 }
 
