@@ -142,15 +142,8 @@ impl Brokers {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn leader(self: &Arc<Self>, topic: &str, partition: i32, by: Instant) -> Result<(i32, i32)> {
-        self.know(topic, by).await?;
-        let view = self.view();
-        let known = match view.partition(topic, partition) {
-            Ok(known) => known,
-            Err(error) => {
-                self.refresher.doubt(topic);
-                return Err(error);
-            }
-        };
+        let view = self.know(topic, by, |view| view.partition(topic, partition).is_ok()).await?;
+        let known = view.partition(topic, partition)?;
         known.leader.map(|leader| (leader, known.leader_epoch)).ok_or_else(|| {
             self.refresher.doubt(topic);
             Refusal::no_leader().into_error().context("topic", topic).context("partition", partition)
@@ -166,11 +159,9 @@ impl Brokers {
     /// Dropping the future changes nothing.
     pub async fn partitions(self: &Arc<Self>, topic: &str, by: Instant) -> Result<watch::Receiver<u32>> {
         let mut count = self.refresher.want(topic);
-        self.know(topic, by).await?;
-        let view = self.view();
-        let known = view.topics.get(topic).map(|topic| topic.partitions.as_ref().map(drop));
-        if let Some(Err(refusal)) = known {
-            self.refresher.doubt(topic);
+        let is_there = |view: &View| view.topics.get(topic).is_some_and(|topic| topic.partitions.is_ok());
+        let view = self.know(topic, by, is_there).await?;
+        if let Some(Err(refusal)) = view.topics.get(topic).map(|topic| &topic.partitions) {
             return Err(refusal.clone().into_error().context("topic", topic));
         }
         count.mark_unchanged();
@@ -192,9 +183,24 @@ impl Brokers {
         })
     }
 
-    async fn know(self: &Arc<Self>, topic: &str, by: Instant) -> Result<()> {
+    /// What is known of a topic. What is not there by an answer from before this call is asked for once more: it may have
+    /// been made meanwhile.
+    async fn know(
+        self: &Arc<Self>,
+        topic: &str,
+        by: Instant,
+        is_there: impl Fn(&View) -> bool,
+    ) -> Result<Arc<View>> {
+        let began = Instant::now();
         let _count = self.refresher.want(topic);
-        self.refresh(Some(topic), by).await
+        self.refresh(Some(topic), by).await?;
+        let view = self.view();
+        if is_there(&view) || view.topics.get(topic).is_some_and(|known| known.asked >= began) {
+            return Ok(view);
+        }
+        self.refresher.doubt(topic);
+        self.refresh(Some(topic), by).await?;
+        Ok(self.view())
     }
 
     /// Sees to it that what is known of the topic, or of the brokers, is fresh enough. Many who want that ask once.
