@@ -60,8 +60,9 @@ pub(crate) async fn keep(shared: Arc<Shared>, first: oneshot::Sender<Result<()>>
                 failure.error
             }
         };
-        shared.route.clear();
+        // Told first: whoever sees that it was interrupted never finds the link up.
         down(&shared, &why);
+        shared.route.clear();
         // What was lost a moment ago may be back at once; what cannot be reached is not pressed.
         if failed > 0 {
             tokio::time::sleep(pause(&shared.config, failed)).await;
