@@ -81,8 +81,9 @@ struct Pump {
 impl Pump {
     async fn run(self, session: Arc<Session>, done: oneshot::Sender<Result<()>>) {
         let first = self.shared.unless_closed(session.subscribe(&self.subject, &self.shared.probe)).await;
-        match first {
+        let subscriber = match first {
             None => return,
+            Some(Ok(subscriber)) => subscriber,
             Some(Err(why)) => {
                 let why = match why.kind() {
                     ErrorKind::OutcomeUnknown => error(ErrorKind::Unreachable, "the connection was lost"),
@@ -90,13 +91,11 @@ impl Pump {
                 };
                 return drop(done.send(Err(why)));
             }
-            Some(Ok(subscriber)) => {
-                if done.send(Ok(())).is_err() {
-                    return;
-                }
-                let end = self.follow(session, subscriber).await;
-                self.queue.end(end);
-            }
+        };
+        // Whoever asked may have gone.
+        if done.send(Ok(())).is_ok() {
+            let end = self.follow(session, subscriber).await;
+            self.queue.end(end);
         }
     }
 
