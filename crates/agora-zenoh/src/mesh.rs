@@ -63,6 +63,8 @@ struct Lost {
     /// Was it connected before? Otherwise it is known from reports only.
     once_connected: bool,
     tries: u32,
+    /// Has a try met silence? That is no process that ended.
+    silent: bool,
     next_try: Instant,
     /// Is a try under way?
     dialling: bool,
@@ -106,6 +108,7 @@ impl Mesh {
                         since: now,
                         once_connected: true,
                         tries: 0,
+                        silent: false,
                         next_try: now,
                         dialling: false,
                     });
@@ -173,6 +176,7 @@ impl Mesh {
             since: now,
             once_connected: false,
             tries: 0,
+            silent: false,
             // Most probably it has just started, and the two are about to connect by themselves.
             next_try: now + GRACE,
             dialling: false,
@@ -215,7 +219,8 @@ impl Mesh {
         lost.dialling = false;
         match outcome {
             Tried::Connected => member.lost = None,
-            // Where another still sees it, the refusal came from somewhere else: its address was ambiguous.
+            // Where another still sees it, the refusal came from somewhere else: its address was ambiguous. Or the
+            // other has not noticed yet: so it is no fault of the mesh before some time has passed.
             Tried::Refused if !seen => {
                 self.members.remove(&id);
             }
@@ -223,6 +228,7 @@ impl Mesh {
                 let (first, longest) = TRY_INTERVAL;
                 lost.next_try = now + (first * 2u32.saturating_pow(lost.tries.min(8))).min(longest);
                 lost.tries += 1;
+                lost.silent |= outcome == Tried::Silent;
             }
         }
     }
@@ -242,7 +248,7 @@ impl Mesh {
         let missing = |member: &&Member| {
             member.lost.as_ref().is_some_and(|lost| {
                 let age = now.saturating_duration_since(lost.since);
-                lost.tries > 0 || age >= GRACE && (lost.once_connected || member.is_seen_elsewhere(now))
+                lost.silent || age >= GRACE && (lost.once_connected || member.is_seen_elsewhere(now))
             })
         };
         let lost: Vec<&Member> = self.members.values().filter(missing).collect();

@@ -174,6 +174,8 @@ impl Watchdog {
             self.close_deaf();
             self.close_torn();
             if Instant::now() >= survey_at {
+                // Whoever is asked hears whom this one sees: not one whom it has just lost.
+                self.note();
                 self.survey();
                 surveyed = Instant::now();
                 survey_at = surveyed + SURVEY_IDLE;
@@ -260,11 +262,16 @@ impl Watchdog {
         }
     }
 
-    /// Tells the link's watchers, and those who ask.
-    fn tell(&self) {
+    /// Notes the answer for those who ask.
+    fn note(&self) {
         let at = self.network.runtime.get_locators().iter().map(ToString::to_string).collect();
         let report = self.mesh.my_report(at).encode();
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
+    /// Tells the link's watchers, and those who ask.
+    fn tell(&self) {
+        self.note();
         if let Some(shared) = self.shared.upgrade() {
             shared.mesh(self.mesh.problem(Instant::now()));
         }
