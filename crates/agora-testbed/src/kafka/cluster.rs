@@ -91,7 +91,7 @@ impl KafkaCluster {
     /// Where it is refused, or takes too long.
     pub async fn create_topic(&self, name: &str, partitions: u32) -> Result {
         let (_, node) = self.running().next().ok_or_else(|| Failure::new("no node runs"))?;
-        ask::create_topic(node.port(), name, partitions).await?;
+        node.make_topic(name, partitions).await?;
         self.in_sync(name).await
     }
 
@@ -170,14 +170,19 @@ impl KafkaCluster {
     /// Where it is refused, or there is no other in sync, or it takes too long.
     pub async fn move_leader(&self, topic: &str, partition: u32) -> Result<usize> {
         let old = self.leader_of(topic, partition).await?;
-        let known = self.topic(topic, None).await?;
-        let mut replicas = known.partitions[partition as usize].replicas.clone();
-        let other = known.partitions[partition as usize].in_sync.iter().find(|node| **node != old);
-        let other = *other.ok_or_else(|| Failure::new("no other replica is in sync"))?;
-        replicas.retain(|node| *node != other);
-        replicas.insert(0, other);
         let port = self.nodes[old].port();
-        ask::order_replicas(port, topic, partition, &replicas).await?;
+        let other = wait::until("another replica is in sync, and stands first", || async {
+            let known = self.topic(topic, None).await?;
+            let known = known.partitions.get(partition as usize);
+            let known = known.ok_or_else(|| Failure::new(format!("{topic} has no partition {partition}")))?;
+            let other = known.in_sync.iter().copied().find(|node| *node != old);
+            let other = other.ok_or_else(|| Failure::new("no other replica is in sync"))?;
+            let rest = known.replicas.iter().copied().filter(|node| *node != other);
+            let replicas: Vec<usize> = std::iter::once(other).chain(rest).collect();
+            ask::order_replicas(port, topic, partition, &replicas).await?;
+            Ok(Some(other))
+        })
+        .await?;
         wait::until("another node leads a partition", || async {
             // Refused for as long as the new order is not known.
             ask::elect_first(port, topic, partition).await?;

@@ -27,7 +27,7 @@ impl RedisCluster {
         for _ in 0..MASTERS * (1 + replicas_of_each) {
             // The usual port of the bus is far above that of clients, where outgoing connections have theirs.
             let bus = free_port()?.to_string();
-            let more = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", &bus];
+            let more = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus];
             let keep = ["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"];
             nodes.push((RedisServer::with(program, &[more, keep].concat()).await?, bus));
         }
