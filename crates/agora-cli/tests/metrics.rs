@@ -68,6 +68,8 @@ async fn the_work_of_a_group_is_measured_by_what_came_of_it() {
 #[tokio::test]
 async fn the_answers_of_kafka_are_timed_its_lag_is_told_and_missing_replicas_are_counted() {
     let mut cluster = agora_testbed::KafkaCluster::start(3).await.unwrap();
+    // The topic in which groups are kept is made for the first one, which takes longer than joining waits.
+    cluster.coordinator_of("a.group").await.unwrap();
     let url = &cluster.url();
     let (scraped, at) = node(&["--url", url, "--node", "scraped"]).await;
     let service = Bus::builder().url(url).node("service").connect().await.unwrap();
@@ -88,6 +90,7 @@ async fn the_answers_of_kafka_are_timed_its_lag_is_told_and_missing_replicas_are
         grows(&at, "agora_request_duration_seconds_count", &labels).await;
     }
     cluster.node(2).kill().unwrap();
+    cluster.ready().await.unwrap();
     // Four of the topic and the control topic as the service sees them, and the control topic as the scraped node does.
     becomes(&at, "agora_under_replicated_partitions", &[kafka], 6.0).await;
     group.leave(SOON).await.unwrap();

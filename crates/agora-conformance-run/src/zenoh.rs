@@ -6,6 +6,7 @@ use agora_conformance::suite::{Carries, Subject};
 use agora_core::id::{ClusterName, NodeName};
 use agora_core::transport::Transport;
 use agora_core::{Error, ErrorKind, Result};
+use agora_testbed::free_port;
 use agora_zenoh::{ZenohConfig, ZenohTransport};
 use async_trait::async_trait;
 
@@ -35,10 +36,6 @@ impl ZenohSubject {
         let first = ZenohTransport::connect(&config, &ClusterName::new("conformance")?, WAIT).await?;
         Ok(Self { url: format!("zenoh://127.0.0.1:{port}?listen=127.0.0.1:0"), _first: first })
     }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agora_core::id::ClusterName;
 use agora_core::transport::Transport;
+use agora_testbed::free_port;
 use agora_zenoh::{ZenohConfig, ZenohTransport};
 use serde_json::json;
 use tokio::time::Instant;
@@ -16,10 +17,6 @@ use zenoh::{Session, Wait};
 
 /// However slow the machine is, it has happened by then.
 const SOON: Duration = Duration::from_secs(60);
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 async fn node(cluster: &ClusterName, url: &str) -> ZenohTransport {
     ZenohTransport::connect(&ZenohConfig::from_url(url).unwrap(), cluster, SOON).await.unwrap()
@@ -61,7 +58,7 @@ fn connection_to(session: &Session, peer: ZenohId) -> Receiver<SampleKind> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_answers_nothing_over_a_connection_that_stands_is_connected_anew() {
     let cluster = ClusterName::new("deaf").unwrap();
-    let (port, own) = (free_port(), free_port());
+    let (port, own) = (free_port().unwrap(), free_port().unwrap());
     let transport = node(&cluster, &format!("zenoh:?listen=127.0.0.1:{port}&multicast=off")).await;
 
     // A member, as far as the transport can tell: it answers whom it sees, and says where it listens.

@@ -1,12 +1,17 @@
 //! Asks a node for its signs of life by HTTP, and reads what it says.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Running, SOON, start};
+
+/// How long between two scrapes.
+const SCRAPE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What was answered, its head in small letters.
 pub(crate) struct Answer {
@@ -80,6 +85,8 @@ async fn until(address: &str, name: &str, labels: &[&str], is_so: impl Fn(Option
             if is_so(sum(&last, name, labels)) {
                 return;
             }
+            // Nothing tells when it changes, and others want the processor too.
+            sleep(SCRAPE_PAUSE).await;
         }
     });
     assert!(so.await.is_ok(), "{name} {labels:?} does not become so:\n{last}");

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// However slow the machine is, a line has come by then.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A stream that a test types into, line by line, and that ends when this is dropped.
 pub(crate) struct Typed(tokio::io::DuplexStream);

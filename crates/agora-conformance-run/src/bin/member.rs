@@ -1,9 +1,11 @@
 //! `member BACKEND ADDRESS CLUSTER TOPIC GROUP LEASE_MS`: a member of a group in a process of its own, so that a test can
-//! stop it from outside. It prints `begin SEQ NODE INCARNATION LANE` and the same with `done`, and works until it is killed.
+//! find it stopped. It prints `begin SEQ NODE INCARNATION LANE` and the same with `done`; in the middle of its third event it
+//! stops itself, as SIGSTOP does. Who lets it go on sees it work until it is killed.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "that is how it tells")]
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agora_conformance::faults::On;
@@ -15,11 +17,14 @@ use agora_core::{Error, ErrorKind, Result};
 use agora_kafka::KafkaTransport;
 use agora_nats::NatsTransport;
 use agora_redis::RedisTransport;
+use nix::sys::signal::{Signal, raise};
 
 /// How long connecting waits.
 const WAIT: Duration = Duration::from_secs(10);
 /// How long it handles one event.
 const WORK: Duration = Duration::from_millis(100);
+/// In the middle of which event it stops: whoever sent the signal from outside could come too late for that.
+const STOPS_AT: usize = 3;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -47,15 +52,28 @@ async fn work() -> Result<()> {
     let bus = Bus::open(transport, config)?;
     bus.ready(WAIT).await?;
     let mut group = bus.group(topic.as_str(), group).lease(lease).await?;
+    let begun = AtomicUsize::new(0);
     group
-        .run(1, |attempt| async move {
-            let source = attempt.source();
-            let event =
-                format!("{} {} {} {}", attempt.seq(), source.node.0, source.incarnation.0, attempt.lane());
-            println!("begin {event}");
-            tokio::time::sleep(WORK).await;
-            println!("done {event}");
-            Ok(())
+        .run(1, |attempt| {
+            let number = begun.fetch_add(1, Ordering::Relaxed) + 1;
+            async move {
+                let source = attempt.source();
+                let event = format!(
+                    "{} {} {} {}",
+                    attempt.seq(),
+                    source.node.0,
+                    source.incarnation.0,
+                    attempt.lane()
+                );
+                println!("begin {event}");
+                if number == STOPS_AT {
+                    raise(Signal::SIGSTOP)
+                        .map_err(|cause| Error::new(ErrorKind::Runtime, "cannot stop").source(cause))?;
+                }
+                tokio::time::sleep(WORK).await;
+                println!("done {event}");
+                Ok(())
+            }
         })
         .await
 }

@@ -43,18 +43,29 @@ async fn connect(world: &dyn World) -> agora_core::Result<Box<dyn Transport>> {
     world.connect(&ClusterName::new("c")?, &NodeName::new("n0")?).await
 }
 
-/// Connecting with this secret is refused at once, by an error that does not show it.
+/// Connecting with this secret is refused at once, by an error that does not show it. A young server may take longer for
+/// that than connecting waits: then the link says it, and the next one is refused at once.
 ///
 /// # Panics
 /// Where that is not so.
 pub async fn is_refused_with(world: &dyn World, secret: &str) {
-    match connect(world).await {
-        Ok(_) => panic!("wrong credentials are taken"),
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:#}");
-            assert!(!format!("{error:#} {error:?}").contains(secret), "{error:?}");
+    let refusal = async {
+        loop {
+            let transport = match connect(world).await {
+                Err(error) => return error,
+                Ok(transport) => transport,
+            };
+            let mut link = transport.link();
+            let refused = |link: &Link| matches!(link, Link::Down { why, .. } if why.contains("credentials"));
+            let said =
+                format!("{:?}", *link.wait_for(refused).await.unwrap_or_else(|_| panic!("it is closed")));
+            assert!(!said.contains(secret), "{said}");
         }
-    }
+    };
+    let refusal = tokio::time::timeout(world.patience(), refusal).await;
+    let error = refusal.unwrap_or_else(|_| panic!("wrong credentials are taken"));
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:#}");
+    assert!(!format!("{error:#} {error:?}").contains(secret), "{error:?}");
 }
 
 /// What comes of connecting is about TLS: an error, or the word of the link.

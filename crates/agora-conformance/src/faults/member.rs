@@ -21,8 +21,10 @@ use crate::suite::{Fault, Verdict};
 pub const GROUP: &str = "workers";
 /// How long the work of a member that is gone lies.
 pub const LEASE: Duration = Duration::from_secs(2);
+/// The same where nobody is gone, and nothing may be handled twice: no pause of a busy machine is so long.
+pub(super) const LONG_LEASE: Duration = Duration::from_secs(30);
 /// How long a handler may take.
-pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an event is tried.
 pub(super) const ATTEMPTS_MAX: u32 = 3;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
@@ -59,13 +61,13 @@ pub struct Member {
 }
 
 impl Member {
-    pub(super) async fn join(node: &Node, script: Script) -> Result<Self, Fault> {
+    pub(super) async fn join(node: &Node, lease: Duration, script: Script) -> Result<Self, Fault> {
         let (run, recorder) = (node.run().clone(), node.run().recorder().clone());
         let member = recorder.sub();
         recorder.record(What::Group(GroupWhat::Join(member, node.life(), Topic(0))));
         let bus = node.bus();
         let joining = bus.group(run.topic().as_str(), GROUP).typed::<Note>().attempts(ATTEMPTS_MAX);
-        let joining = joining.backoff(BACKOFF.0, BACKOFF.1).lease(LEASE).handler_timeout(HANDLER_TIMEOUT);
+        let joining = joining.backoff(BACKOFF.0, BACKOFF.1).lease(lease).handler_timeout(HANDLER_TIMEOUT);
         let joined = run.soon("joining a group", joining.into_future()).await?;
         drop(bus);
         recorder

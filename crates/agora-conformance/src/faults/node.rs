@@ -18,7 +18,7 @@ use agora_core::{Error, ErrorKind};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::member::Member;
+use super::member::{LEASE, LONG_LEASE, Member};
 use super::place::place;
 use super::recorder::Recorder;
 use super::run::Run;
@@ -323,7 +323,16 @@ impl Node {
     /// # Errors
     /// Where that is not possible in time.
     pub async fn join(&self, script: super::member::Script) -> Result<Member, Fault> {
-        Member::join(self, script).await
+        Member::join(self, LEASE, script).await
+    }
+
+    /// The same, and the work of a member that is gone lies for longer than any case takes: nothing is handled twice because a
+    /// machine was busy.
+    ///
+    /// # Errors
+    /// As [`join`](Node::join).
+    pub async fn join_for_long(&self, script: super::member::Script) -> Result<Member, Fault> {
+        Member::join(self, LONG_LEASE, script).await
     }
 
     /// Ends it without a word, as a crash would.

@@ -137,7 +137,15 @@ impl Run {
     /// # Errors
     /// As [`starting`](Run::starting); and where it does not join in time.
     pub async fn node(&self, number: u8) -> Result<Node, Fault> {
-        let node = self.starting(number).await?;
+        self.node_as(number, self.config(number)?).await
+    }
+
+    /// The same with a configuration.
+    ///
+    /// # Errors
+    /// As [`node`](Run::node).
+    pub async fn node_as(&self, number: u8, config: BusConfig) -> Result<Node, Fault> {
+        let node = self.starting_as(number, config).await?;
         node.bus().ready(self.patience()).await?;
         Ok(node)
     }

@@ -33,9 +33,10 @@ pub trait World: Send + Sync + 'static {
     /// Where this world cannot, or it went wrong.
     async fn server(&self, what: ServerFault) -> Ability;
 
-    /// How long to wait for what is to come once everything is healed. Default: 30 s.
+    /// How long to wait for what is to come once everything is healed. Default: 90 s, for a hundred
+    /// nodes in one process on a busy machine.
     fn patience(&self) -> Duration {
-        Duration::from_secs(30)
+        Duration::from_secs(90)
     }
 }
 

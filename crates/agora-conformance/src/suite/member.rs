@@ -10,7 +10,7 @@ use super::node::{Node, number_of};
 use super::stage::Stage;
 
 /// A lease that ends within a case.
-pub(super) const SHORT: Duration = Duration::from_secs(1);
+pub(super) const SHORT: Duration = Duration::from_secs(2);
 /// A lease that outlasts every case: what comes before its end was not given by its end.
 pub(super) const LONG: Duration = Duration::from_secs(300);
 

@@ -49,6 +49,8 @@ impl Node {
         let mut config = Kafka::default();
         config.brokers = addresses.split(',').map(str::to_owned).collect();
         let brokers = Brokers::connect(Plan::new(&config).unwrap(), SOON).await.unwrap();
+        // The topic in which groups are kept is made for the first one, which takes a cluster longer than joining waits.
+        brokers.coordinator(Kind::Group, group, Instant::now() + SOON).await.unwrap();
         Self { hub: Arc::new(Hub::new(&brokers)), brokers, topic: topic.to_owned(), group: group.to_owned() }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agora_core::Result;
 use agora_core::config::Kafka;
 use agora_core::transport::Link;
+use agora_core::{Error, Result};
 use agora_kafka::brokers::Brokers;
 use agora_kafka::plan::Plan;
 use tokio::time::{Instant, timeout};
@@ -30,8 +30,26 @@ pub(crate) async fn try_connect(config: &Kafka) -> Result<Arc<Brokers>> {
 /// Connects, and is up.
 pub(crate) async fn connect(config: &Kafka) -> Arc<Brokers> {
     let brokers = try_connect(config).await.unwrap();
-    assert_eq!(*brokers.link().borrow(), Link::Up);
+    link(&brokers, "the link is up", |link| *link == Link::Up).await;
     brokers
+}
+
+/// Connecting fails, for what does not pass by waiting. A young broker may take longer for its first handshake than
+/// connecting waits: then it is connected to once more.
+pub(crate) async fn refused(config: &Kafka) -> Error {
+    let refusal = async {
+        loop {
+            match try_connect(config).await {
+                Err(error) => return error,
+                Ok(brokers) => {
+                    let link = brokers.link().borrow().clone();
+                    brokers.end();
+                    assert!(matches!(link, Link::Down { .. }), "it is connected");
+                }
+            }
+        }
+    };
+    soon("the refusal", refusal).await
 }
 
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -214,6 +214,8 @@ async fn lanes_that_too_few_brokers_have_are_told() {
     let victim = brokers_of.leader_of("t", 0).await.unwrap();
     brokers_of.node(victim).kill().unwrap();
     brokers_of.leader_after("t", 0, victim).await.unwrap();
+    // Whichever is asked, it knows.
+    brokers_of.ready().await.unwrap();
     // It is known of one lane after the other.
     let short = loop {
         let short = admin.short_lanes().await.unwrap().unwrap();

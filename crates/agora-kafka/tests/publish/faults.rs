@@ -4,12 +4,22 @@ use std::time::Duration;
 
 use agora_core::transport::Transport;
 use agora_testbed::{KafkaBroker, KafkaCluster};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::support::{PATIENCE, connect, each, numbered, numbers, publish, to};
+use crate::support::{PATIENCE, connect, each, numbered, numbers, publish, soon, to};
 
-/// Publishes numbers in calls of five, several at once, until told to stop. Returns how many were acknowledged: all.
-async fn stream(url: String, name: &'static str, mut stop: tokio::sync::oneshot::Receiver<()>) -> u64 {
+/// How many are acknowledged before the next thing happens.
+const SOME: u64 = 500;
+
+/// Publishes numbers in calls of five, several at once, until told to stop, and tells how many are acknowledged. Returns how
+/// many were: all.
+async fn stream(
+    url: String,
+    name: &'static str,
+    told: watch::Sender<u64>,
+    mut stop: tokio::sync::oneshot::Receiver<()>,
+) -> u64 {
     let transport = connect(&url).await;
     let (mut next, mut calls) = (0, std::collections::VecDeque::new());
     while stop.try_recv().is_err() {
@@ -19,6 +29,7 @@ async fn stream(url: String, name: &'static str, mut stop: tokio::sync::oneshot:
             next += 5;
         }
         calls.pop_front().unwrap().await.unwrap();
+        told.send_modify(|acknowledged| *acknowledged += 5);
     }
     for call in calls {
         call.await.unwrap();
@@ -26,17 +37,24 @@ async fn stream(url: String, name: &'static str, mut stop: tokio::sync::oneshot:
     next
 }
 
+/// Waits until some more are acknowledged.
+async fn flows(told: &mut watch::Receiver<u64>) {
+    let due = *told.borrow() + SOME;
+    soon("acknowledgements", told.wait_for(|acknowledged| *acknowledged >= due)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_in_the_middle_loses_nothing_and_stores_nothing_twice() {
     let mut broker = KafkaBroker::start().await.unwrap();
     broker.create_topic("killed", 1).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let streaming = tokio::spawn(stream(broker.url(), "killed", stopped));
+    let (tell, mut told) = watch::channel(0);
+    let streaming = tokio::spawn(stream(broker.url(), "killed", tell, stopped));
     for _ in 0..2 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        flows(&mut told).await;
         broker.restart().await.unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    flows(&mut told).await;
     stop.send(()).unwrap();
     let count = streaming.await.unwrap();
     assert_eq!(numbers(&broker.url(), "killed", 0).await, (0..count).collect::<Vec<_>>());
@@ -47,19 +65,24 @@ async fn leaders_that_are_moved_killed_and_stopped_lose_nothing_and_store_nothin
     let mut cluster = KafkaCluster::start(3).await.unwrap();
     cluster.create_topic("led", 1).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let streaming = tokio::spawn(stream(cluster.url(), "led", stopped));
+    let (tell, mut told) = watch::channel(0);
+    let streaming = tokio::spawn(stream(cluster.url(), "led", tell, stopped));
+    flows(&mut told).await;
     cluster.move_leader("led", 0).await.unwrap();
+    flows(&mut told).await;
     let killed = cluster.leader_of("led", 0).await.unwrap();
     cluster.node(killed).kill().unwrap();
     cluster.leader_after("led", 0, killed).await.unwrap();
     cluster.node(killed).begin().await.unwrap();
     cluster.ready().await.unwrap();
     cluster.in_sync("led").await.unwrap();
+    flows(&mut told).await;
     let stopped = cluster.leader_of("led", 0).await.unwrap();
     cluster.node(stopped).pause().unwrap();
     cluster.leader_after("led", 0, stopped).await.unwrap();
     cluster.node(stopped).resume().unwrap();
     cluster.move_leader("led", 0).await.unwrap();
+    flows(&mut told).await;
     stop.send(()).unwrap();
     let count = streaming.await.unwrap();
     assert_eq!(numbers(&cluster.url(), "led", 0).await, (0..count).collect::<Vec<_>>());

@@ -73,7 +73,9 @@ async fn frames_go_over_tls_and_say_who_they_are_from() {
         (config.sasl, config.user) = (Some(sasl), Some(USER.into()));
         config.password = Some(Secret::new(PASSWORD));
         let transport = KafkaTransport::connect(&config, &cluster(), PATIENCE).await.unwrap();
-        assert_eq!(*transport.link().borrow(), Link::Up);
+        let mut link = transport.link();
+        soon("the link is up", link.wait_for(|link| *link == Link::Up)).await.unwrap();
+        drop(link);
         transport.open(&batch("secured", 1)).await.unwrap();
         publish(&transport, &to("secured", 0), vec![numbered(1)]).await.unwrap();
     }

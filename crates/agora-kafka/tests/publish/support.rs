@@ -34,7 +34,8 @@ pub(crate) fn config(url: &str) -> Kafka {
 /// Connects, and is up.
 pub(crate) async fn connect(url: &str) -> KafkaTransport {
     let transport = KafkaTransport::connect(&config(url), &cluster(), PATIENCE).await.unwrap();
-    assert_eq!(*transport.link().borrow(), Link::Up);
+    let mut link = transport.link();
+    soon("the link is up", link.wait_for(|link| *link == Link::Up)).await.unwrap();
     transport
 }
 

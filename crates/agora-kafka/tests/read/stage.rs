@@ -12,8 +12,8 @@ use agora_testbed::{KafkaBroker, KafkaCluster};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, ProduceRequest, ProduceResponse,
-    TopicName,
+    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, InitProducerIdRequest,
+    InitProducerIdResponse, ProduceRequest, ProduceResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, timeout};
@@ -72,10 +72,19 @@ impl Client {
         answer.responses[0].partition_responses[0].base_offset
     }
 
-    /// Writes numbers, one to a batch.
+    /// Writes numbers, one to a batch, as a producer of its own: a second try after a broker was lost stores none twice.
     pub(crate) async fn count(&self, topic: &str, partition: i32, numbers: impl IntoIterator<Item = u64>) {
-        for number in numbers {
-            self.produce(topic, partition, &Batch::of_values(0, &[&number.to_string()])).await;
+        let begin = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_producer_id((-1).into())
+            .with_producer_epoch(-1);
+        let judge = |answer: &InitProducerIdResponse| Refusal::check(answer.error_code);
+        let producer = self.line.ask(Target::Any, &begin, WAIT, Instant::now() + WAIT, judge).await.unwrap();
+        let (id, epoch) = (producer.producer_id.0, producer.producer_epoch);
+        for (sequence, number) in (0..).zip(numbers) {
+            let batch = Batch::of_values(0, &[&number.to_string()]);
+            let batch = Batch { producer: id, producer_epoch: epoch, sequence, ..batch };
+            self.produce(topic, partition, &batch).await;
         }
     }
 

@@ -7,8 +7,9 @@ use agora_core::config::Storage;
 use agora_core::transport::{Framing, FromLog, LogStart, Position, TopicSettings, TopicSpec, Transport};
 use agora_nats::stream_name;
 use agora_testbed::NatsServer;
+use async_nats::jetstream::stream;
 
-use crate::support::{cluster, config, connect, numbered, open_log, publish, read, read_all, topic};
+use crate::support::{cluster, config, connect, numbered, open_log, publish, read, read_all, soon, topic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_not_made_where_that_is_not_wanted() {
@@ -98,24 +99,32 @@ async fn what_a_native_tool_stores_is_read_and_what_it_reads_is_ours() {
 async fn retention_that_overtakes_a_reader_is_told() {
     let server = NatsServer::start().await.unwrap();
     let transport = connect(&config(server.port())).await;
-    let mut spec = TopicSpec::log(topic("log"));
-    spec.settings.retention = Some(Duration::from_secs(1));
-    transport.open(&spec).await.unwrap();
-    publish(&transport, &spec.name, (1..=10).map(numbered).collect()).await.unwrap();
-    let mut reader = transport.open_log(&spec.name, 0, LogStart::Earliest).await.unwrap();
+    let log = open_log(&transport, "log").await;
+    publish(&transport, &log, (1..=10).map(numbered).collect()).await.unwrap();
+    let mut reader = transport.open_log(&log, 0, LogStart::Earliest).await.unwrap();
     let mut first = Vec::new();
     while !first.iter().any(|one| matches!(one, FromLog::Record { .. })) {
-        reader.recv(1, &mut first).await.unwrap();
+        soon("the first", reader.recv(1, &mut first)).await.unwrap();
     }
+    // From now on a record lives for a moment only; and when all have gone, as long as before.
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut stream = jetstream.get_stream(stream_name("agora", &cluster(), &log).unwrap()).await.unwrap();
+    let kept = stream.info().await.unwrap().config.clone();
+    let (max_age, duplicate_window) = (Duration::from_millis(100), Duration::from_millis(100));
+    jetstream.update_stream(stream::Config { max_age, duplicate_window, ..kept.clone() }).await.unwrap();
     // Nothing tells when the server has dropped them.
     let admin = transport.admin().unwrap();
-    while admin.describe_topic(&spec.name).await.unwrap().lanes[0].records > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let dropped = async {
+        while admin.describe_topic(&log).await.unwrap().lanes[0].records > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("the records are dropped", dropped).await;
+    jetstream.update_stream(kept).await.unwrap();
     // Whoever has read one of them, and comes back, learns that the log goes on.
-    let mut later = transport.open_log(&spec.name, 0, LogStart::At(Position(5))).await.unwrap();
+    let mut later = transport.open_log(&log, 0, LogStart::At(Position(5))).await.unwrap();
     assert!(matches!(read(&mut *later).await[..], [FromLog::Trimmed, FromLog::CaughtUp]));
-    publish(&transport, &spec.name, vec![numbered(11)]).await.unwrap();
+    publish(&transport, &log, vec![numbered(11)]).await.unwrap();
     let mut told = false;
     loop {
         for one in read(&mut *reader).await {

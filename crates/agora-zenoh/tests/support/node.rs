@@ -207,8 +207,3 @@ impl Drop for Node {
         let _ = self.process.wait();
     }
 }
-
-/// A port that is free now, on every address.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}

@@ -40,7 +40,7 @@ const AGAIN: Rules = Rules { handled_again: true, ends: false, loses: false };
 async fn handler_fails_and_the_next_succeeds(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;
     let fails_first = script(|n, attempt| if n % 3 == 0 && attempt == 1 { Act::Fail } else { Act::Done });
-    let _member = b.join(fails_first).await?;
+    let _member = b.join_for_long(fails_first).await?;
     a.publish(60)?;
     run.finish(Rules::default()).await
 }
@@ -48,7 +48,7 @@ async fn handler_fails_and_the_next_succeeds(run: Run) -> Verdict {
 async fn handler_panics_or_hangs(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;
     let _member = b
-        .join(script(|n, attempt| match (n, attempt) {
+        .join_for_long(script(|n, attempt| match (n, attempt) {
             (5, 1) => Act::Panic,
             (9, 1) => Act::Hang,
             (13, 1) => Act::After(HANDLER_TIMEOUT * 2),
@@ -62,7 +62,7 @@ async fn handler_panics_or_hangs(run: Run) -> Verdict {
 async fn poison_goes_to_the_dead_letters(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;
     let _member = b
-        .join(script(|n, _| match n {
+        .join_for_long(script(|n, _| match n {
             7 => Act::Fail,
             11 => Act::Reject,
             _ => Act::Done,
@@ -116,14 +116,14 @@ async fn members_join_and_leave(run: Run) -> Verdict {
     let (a, b) = run.pair().await?;
     let c = run.node(2).await?;
     let slowly = || script(|_, _| Act::After(Duration::from_millis(20)));
-    let first = b.join(slowly()).await?;
+    let first = b.join_for_long(slowly()).await?;
     // A member reads ahead: for those who join later there must be something left.
     let publishing = a.publish_on(Duration::from_millis(8))?;
     first.has_begun(&run, 20).await?;
-    let second = c.join(slowly()).await?;
+    let second = c.join_for_long(slowly()).await?;
     second.has_begun(&run, 10).await?;
     first.leave(&run, run.patience()).await?;
-    let third = b.join(slowly()).await?;
+    let third = b.join_for_long(slowly()).await?;
     third.has_begun(&run, 1).await?;
     second.leave(&run, run.patience()).await?;
     drop(publishing);
@@ -138,6 +138,7 @@ async fn member_is_cut_off_past_its_lease(run: Run) -> Verdict {
     let is_cut = Arc::new(AtomicBool::new(false));
     let cut = is_cut.clone();
     // Works for as long as it is cut off, but for no longer than a handler may.
+    a.publish_all(40).await?;
     let _zombie = {
         let member = b.join(script(move |_, _| {
             if cut.load(Relaxed) {
@@ -147,7 +148,6 @@ async fn member_is_cut_off_past_its_lease(run: Run) -> Verdict {
             }
         }));
         let member = member.await?;
-        a.publish_all(40).await?;
         member.has_begun(&run, 5).await?;
         member
     };

@@ -39,6 +39,8 @@ struct Reading {
     is_over: bool,
     established: bool,
     ledgers: BTreeMap<Stream, Ledger>,
+    /// When it was handed something last.
+    handed: Duration,
     /// How many events of each source were undecided when it was established: so many more may stand before what is owed
     /// on a lane that nobody had heard of.
     since: BTreeMap<(Life, Topic), u64>,
@@ -79,6 +81,8 @@ pub(super) struct Judge {
     stands: BTreeMap<(Life, Topic), Stand>,
     /// The highest sequence on each lane that was accepted.
     accepted: BTreeMap<Stream, u64>,
+    /// The same as it grew, with the times.
+    growth: BTreeMap<Stream, Vec<(Duration, u64)>>,
     outcomes: BTreeMap<Value, Option<Result<Option<u64>, ErrorKind>>>,
     seqs: BTreeMap<(Life, Topic, u64), Value>,
     probes: BTreeSet<Value>,
@@ -155,7 +159,8 @@ impl Judge {
                 }
                 let stream = (*of, *topic, lane);
                 // An open gap is judged by how far the source has come for sure, any other by how far it may have.
-                let stood = if to.is_some() { self.may_stand(stream) } else { self.stands_for_sure(stream) };
+                let stood =
+                    if to.is_some() { self.may_stand(stream) } else { self.stood_for_sure(*sub, stream) };
                 let (from, to) = (from.map(seq_of), to.map(seq_of));
                 self.ledger(at, *sub, stream, |ledger| ledger.gap(from, to, stood.max(ledger.next())));
             }
@@ -208,6 +213,8 @@ impl Judge {
             self.stands.entry((value.life, value.topic)).or_default().accepted += 1;
             let accepted = self.accepted.entry((value.life, value.topic, lane_of(seq))).or_default();
             *accepted = (*accepted).max(seq_of(seq));
+            let growth = self.growth.entry((value.life, value.topic, lane_of(seq))).or_default();
+            growth.push((at, *accepted));
             self.groups.accepted(value, seq);
             self.is_value(at, value.life, value.topic, seq, value);
         }
@@ -229,9 +236,9 @@ impl Judge {
         own: bool,
         ledgers: BTreeMap<Stream, Ledger>,
     ) {
-        let (probes, since) = (BTreeSet::new(), BTreeMap::new());
+        let (probes, since, handed) = (BTreeSet::new(), BTreeMap::new(), Duration::ZERO);
         let reading =
-            Reading { life, topics, own, is_over: false, established: false, ledgers, since, probes };
+            Reading { life, topics, own, is_over: false, established: false, ledgers, handed, since, probes };
         self.readings.insert(sub, reading);
     }
 
@@ -264,6 +271,15 @@ impl Judge {
         self.accepted.get(&stream).map_or(1, |accepted| accepted + 1)
     }
 
+    /// The same when this subscription was handed something before: a gap was decided before its reader came to write it
+    /// down, and what was accepted in between may lie behind it.
+    fn stood_for_sure(&self, sub: Sub, stream: Stream) -> u64 {
+        let handed = self.readings.get(&sub).map_or(Duration::ZERO, |reading| reading.handed);
+        let growth = self.growth.get(&stream).map_or(&[][..], Vec::as_slice);
+        let known = growth.partition_point(|(at, _)| *at <= handed);
+        known.checked_sub(1).map_or(1, |last| growth[last].1 + 1)
+    }
+
     /// The highest that it may be: all that is undecided may be on this lane.
     fn may_stand(&self, stream: Stream) -> u64 {
         let (of, topic, _) = stream;
@@ -284,6 +300,7 @@ impl Judge {
             }
             ledger
         });
+        reading.handed = at;
         let before = ledger.violation();
         tell(ledger);
         if let (None, Some(violation)) = (before, ledger.violation()) {

@@ -102,6 +102,21 @@ fn what_comes_after_the_healing_must_be_read_even_after_a_gap() {
 }
 
 #[test]
+fn an_open_gap_takes_what_was_accepted_when_it_was_decided_and_no_more() {
+    // One thing after the other: the fourth is accepted while the reader is about to write the gap down.
+    let told = |last| {
+        let then = [event(1, 1), event(2, 2)].into_iter().chain(publish(4)).chain([gap(3, None), last]);
+        let mut history = story(then);
+        for (entry, at) in history.entries.iter_mut().zip(0..) {
+            entry.at = Duration::from_millis(at);
+        }
+        found(&history, Rules::default())
+    };
+    assert_eq!(told(event(4, 4)), "");
+    assert!(told(event(3, 3)).contains("3 ended an open gap, but lies in it"), "{}", told(event(3, 3)));
+}
+
+#[test]
 fn each_breakage_in_a_group_is_found() {
     let m = |n: u32| Sub(10 + n);
     let begin = |member, n: u64| {

@@ -154,6 +154,8 @@ async fn cancelled_recv_loses_nothing(stage: Stage) -> Verdict {
                 ensure!(found <= due, "number {due} was lost: {found} came");
                 due += u64::from(found == due);
             }
+            // On a busy machine a connection may be made anew; the numbers tell what became of them.
+            Inbound::Resubscribed => {}
             other => return Err(Fault::broken(format!("a message was due, and this came: {other:?}"))),
         }
         taken += 1;
@@ -172,8 +174,11 @@ async fn recv_gives_at_most_what_was_asked(stage: Stage) -> Verdict {
         stage.soon("messages", at_b.inbox.recv(7, &mut got)).await??;
         ensure!(got.len() > before, "`recv` returned, and there was nothing");
         ensure!(got.len() - before <= 7, "`recv` gave {} where 7 were asked for", got.len() - before);
-        // Beacons of the beginning do not count.
-        got.retain(|one| !matches!(one, Inbound::Message(raw) if raw.payload.starts_with(b"\0")));
+        // Beacons of the beginning do not count, nor that a connection was made anew.
+        got.retain(|one| match one {
+            Inbound::Message(raw) => !raw.payload.starts_with(b"\0"),
+            other => !matches!(other, Inbound::Resubscribed),
+        });
     }
     ensure!(matches!(got[0], Inbound::Dropped(Some(77))), "`recv` changed what was there before");
     Ok(())
