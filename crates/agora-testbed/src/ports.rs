@@ -1,8 +1,10 @@
 //! Free ports on loopback.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
+
+use tokio::net::TcpSocket;
 
 use crate::failure::{Failure, Result};
 
@@ -20,10 +22,35 @@ static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 pub fn free_port() -> Result<u16> {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let tries = std::iter::repeat_with(|| fastrand::u16(RANGE)).take(1000);
-    let found = tries
-        .into_iter()
-        .find(|port| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let found = tries.into_iter().find(|port| !given.contains(port) && is_free(*port));
     let port = found.ok_or_else(|| Failure::new("no port of loopback is free"))?;
     given.insert(port);
     Ok(port)
+}
+
+/// Does nobody listen there? Looked at by a socket that does not listen itself: a process that is being started at this
+/// moment has a copy of it until it runs a program of its own, and would keep the port taken.
+fn is_free(port: u16) -> bool {
+    let bound = TcpSocket::new_v4().and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    });
+    bound.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_port_is_free_until_somebody_listens() {
+        let port = free_port().unwrap();
+        assert!(is_free(port));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(!is_free(port));
+        drop(listener);
+        assert_ne!(free_port().unwrap(), port, "it was given before");
+    }
 }

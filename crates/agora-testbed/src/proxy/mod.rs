@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub use flow::{Flow, Way};
 use link::{Count, Switches};
@@ -24,6 +25,8 @@ use crate::ports::free_port;
 const CONNECTIONS_MAX: usize = 1000;
 /// How long to wait where the system has no more sockets to give.
 const BREATH: Duration = Duration::from_millis(10);
+/// How long to wait for a port that is still taken.
+const LISTEN_WAIT: Duration = Duration::from_secs(5);
 
 /// A proxy on a port of loopback of its own, which stays the same for as long as it lives.
 #[derive(Debug)]
@@ -131,7 +134,7 @@ impl Proxy {
     /// Where somebody else has taken the port meanwhile.
     pub async fn accept(&mut self) -> Result {
         if self.listening.is_none() {
-            let listener = TcpListener::bind(("127.0.0.1", self.port)).await;
+            let listener = bind(self.port).await;
             let listener = listener.doing(format_args!("listen on port {}", self.port))?;
             let listen = listen(listener, self.server_port, self.switches.clone(), self.leaves.clone());
             self.listening = Some(tokio::spawn(listen));
@@ -172,6 +175,20 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.abort();
+        }
+    }
+}
+
+/// Listens on a port that was this proxy's a moment ago. A process that is being started has a copy of the old socket until
+/// it runs a program of its own.
+async fn bind(port: u16) -> std::io::Result<TcpListener> {
+    let by = Instant::now() + LISTEN_WAIT;
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < by => {
+                tokio::time::sleep(BREATH).await;
+            }
+            listener => return listener,
         }
     }
 }
