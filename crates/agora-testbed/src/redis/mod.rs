@@ -13,7 +13,7 @@ use crate::ports::free_port;
 use crate::process::{Hello, Process, SMALL};
 
 pub use cluster::RedisCluster;
-pub use resp::{Value, ask, ask_as};
+pub use resp::{Value, ask, ask_all, ask_as};
 pub use sentinel::{NAME, RedisSentinel};
 
 /// With a password set, the answer is that it is missing.

@@ -64,8 +64,12 @@ pub async fn ask_as(port: u16, password: &str, words: &[&str]) -> Result<Value> 
     ask_all(port, &[&["AUTH", password], words]).await
 }
 
-/// The answer to the last of several commands, none of which may fail.
-async fn ask_all(port: u16, commands: &[&[&str]]) -> Result<Value> {
+/// The answer to the last of several commands on one connection, none of which may fail. `WAIT` needs that: it waits for what
+/// its own connection has written.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn ask_all(port: u16, commands: &[&[&str]]) -> Result<Value> {
     let asked = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.doing("connect")?;
         let mut stream = BufReader::new(stream);
