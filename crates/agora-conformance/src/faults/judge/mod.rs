@@ -79,10 +79,8 @@ pub(super) struct Judge {
     readings: BTreeMap<Sub, Reading>,
     durable: BTreeMap<Durable, BTreeMap<Stream, Ledger>>,
     stands: BTreeMap<(Life, Topic), Stand>,
-    /// The highest sequence on each lane that was accepted.
-    accepted: BTreeMap<Stream, u64>,
-    /// The same as it grew, with the times.
-    growth: BTreeMap<Stream, Vec<(Duration, u64)>>,
+    /// The highest sequence on each lane that was accepted, as it grew.
+    accepted: BTreeMap<Stream, Vec<(Duration, u64)>>,
     outcomes: BTreeMap<Value, Option<Result<Option<u64>, ErrorKind>>>,
     seqs: BTreeMap<(Life, Topic, u64), Value>,
     probes: BTreeSet<Value>,
@@ -212,9 +210,8 @@ impl Judge {
         if let Ok(Some(seq)) = outcome {
             self.stands.entry((value.life, value.topic)).or_default().accepted += 1;
             let accepted = self.accepted.entry((value.life, value.topic, lane_of(seq))).or_default();
-            *accepted = (*accepted).max(seq_of(seq));
-            let growth = self.growth.entry((value.life, value.topic, lane_of(seq))).or_default();
-            growth.push((at, *accepted));
+            let before = accepted.last().map_or(0, |(_, highest)| *highest);
+            accepted.push((at, before.max(seq_of(seq))));
             self.groups.accepted(value, seq);
             self.is_value(at, value.life, value.topic, seq, value);
         }
@@ -268,16 +265,21 @@ impl Judge {
 
     /// The sequence that comes next, by what was accepted.
     fn stands_for_sure(&self, stream: Stream) -> u64 {
-        self.accepted.get(&stream).map_or(1, |accepted| accepted + 1)
+        self.stood_at(stream, Duration::MAX)
     }
 
     /// The same when this subscription was handed something before: a gap was decided before its reader came to write it
     /// down, and what was accepted in between may lie behind it.
     fn stood_for_sure(&self, sub: Sub, stream: Stream) -> u64 {
         let handed = self.readings.get(&sub).map_or(Duration::ZERO, |reading| reading.handed);
-        let growth = self.growth.get(&stream).map_or(&[][..], Vec::as_slice);
-        let known = growth.partition_point(|(at, _)| *at <= handed);
-        known.checked_sub(1).map_or(1, |last| growth[last].1 + 1)
+        self.stood_at(stream, handed)
+    }
+
+    /// The sequence that came next, by what had been accepted at this time.
+    fn stood_at(&self, stream: Stream, time: Duration) -> u64 {
+        let accepted = self.accepted.get(&stream).map_or(&[][..], Vec::as_slice);
+        let known = accepted.partition_point(|(at, _)| *at <= time);
+        known.checked_sub(1).map_or(1, |last| accepted[last].1 + 1)
     }
 
     /// The highest that it may be: all that is undecided may be on this lane.
@@ -346,8 +348,8 @@ impl Judge {
     pub(super) fn owed(&self) -> Vec<String> {
         let mut owed = Vec::new();
         for (sub, reading) in self.readings.iter().filter(|(_, reading)| !reading.is_over) {
-            for (stream, accepted) in self.accepted.iter().filter(|(stream, _)| reading.wants(**stream)) {
-                let ((of, topic, lane), next) = (stream, accepted + 1);
+            for stream in self.accepted.keys().filter(|stream| reading.wants(**stream)) {
+                let ((of, topic, lane), next) = (stream, self.stands_for_sure(*stream));
                 let ledger = reading.ledgers.get(stream);
                 let is_settled = match ledger {
                     Some(ledger) => ledger.is_settled(next),
