@@ -5,14 +5,11 @@
 #[path = "support/process.rs"]
 mod process;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use agora_testbed::{KafkaBroker, KafkaCluster};
-use process::Agora;
+use process::{Agora, SOON};
 use serde_json::{Value, json};
-
-/// However slow the machine is, it has happened by then.
-const SOON: Duration = Duration::from_secs(60);
 
 /// Runs a command to its end: its status, what it printed, and what it said of errors.
 fn attempt(url: &str, words: &[&str]) -> (Option<i32>, String, String) {

@@ -1,13 +1,12 @@
 //! Frames of agora, many events to one: they go the way of all records.
 
 use agora_core::config::{Sasl, Secret};
-use agora_core::transport::{Link, TopicSettings, TopicSpec, Transport};
-use agora_kafka::KafkaTransport;
+use agora_core::transport::{TopicSettings, TopicSpec, Transport};
 use agora_testbed::kafka::{PASSWORD, USER};
 use agora_testbed::{KafkaBroker, KafkaCluster};
 use tokio::time::Instant;
 
-use crate::support::{PATIENCE, cluster, config, connect, numbered, numbers, publish, soon, to, topic};
+use crate::support::{PATIENCE, config, connect, connect_as, numbered, numbers, publish, soon, to, topic};
 
 /// A log of frames.
 pub(crate) fn batch(name: &str, lanes: u32) -> TopicSpec {
@@ -72,10 +71,7 @@ async fn frames_go_over_tls_and_say_who_they_are_from() {
         (config.tls, config.tls_ca_file) = (true, Some(broker.papers().ca()));
         (config.sasl, config.user) = (Some(sasl), Some(USER.into()));
         config.password = Some(Secret::new(PASSWORD));
-        let transport = KafkaTransport::connect(&config, &cluster(), PATIENCE).await.unwrap();
-        let mut link = transport.link();
-        soon("the link is up", link.wait_for(|link| *link == Link::Up)).await.unwrap();
-        drop(link);
+        let transport = connect_as(&config).await;
         transport.open(&batch("secured", 1)).await.unwrap();
         publish(&transport, &to("secured", 0), vec![numbered(1)]).await.unwrap();
     }

@@ -33,7 +33,12 @@ pub(crate) fn config(url: &str) -> Kafka {
 
 /// Connects, and is up.
 pub(crate) async fn connect(url: &str) -> KafkaTransport {
-    let transport = KafkaTransport::connect(&config(url), &cluster(), PATIENCE).await.unwrap();
+    connect_as(&config(url)).await
+}
+
+/// The same with a configuration.
+pub(crate) async fn connect_as(config: &Kafka) -> KafkaTransport {
+    let transport = KafkaTransport::connect(config, &cluster(), PATIENCE).await.unwrap();
     let mut link = transport.link();
     soon("the link is up", link.wait_for(|link| *link == Link::Up)).await.unwrap();
     transport

@@ -45,14 +45,12 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 pub(crate) async fn up(transport: &NatsTransport) {
-    let mut link = transport.link();
-    soon("the link is up", link.wait_for(|link| *link == Link::Up)).await.unwrap();
+    link_is(transport, |link| *link == Link::Up).await;
 }
 
 /// Waits until the link is down.
 pub(crate) async fn down(transport: &NatsTransport) {
-    let mut link = transport.link();
-    soon("the link is down", link.wait_for(|link| !link.is_usable())).await.unwrap();
+    link_is(transport, |link| !link.is_usable()).await;
 }
 
 /// Waits until the link is down for such a reason. On a busy machine the first reason may be that nothing was found out yet.
